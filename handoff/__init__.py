@@ -1,0 +1,46 @@
+"""Hand data from one task to the next: small values inside the message, large ones as a reference to an artifact."""
+
+from handoff.address import Address
+from handoff.context import run
+from handoff.decorators import offload
+from handoff.envelope import Handoff, Inline, Stored
+from handoff.errors import (
+    ConfigError,
+    DamagedError,
+    DeniedError,
+    DependencyError,
+    EncodeError,
+    EnvelopeError,
+    HandoffError,
+    IdentityError,
+    LimitError,
+    MissingError,
+    StaleError,
+    SupersededError,
+    UnreachableError,
+)
+from handoff.store import Store, default_store
+
+__all__ = [
+    "Address",
+    "ConfigError",
+    "DamagedError",
+    "DeniedError",
+    "DependencyError",
+    "EncodeError",
+    "EnvelopeError",
+    "Handoff",
+    "HandoffError",
+    "IdentityError",
+    "Inline",
+    "LimitError",
+    "MissingError",
+    "StaleError",
+    "Store",
+    "Stored",
+    "SupersededError",
+    "UnreachableError",
+    "default_store",
+    "offload",
+    "run",
+]

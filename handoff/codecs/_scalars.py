@@ -1,0 +1,289 @@
+"""The single values that MessagePack lacks, each as an extension: a code, and content in bytes.
+
+The codes are part of the format (`docs/format.md`) and never change their meaning.
+"""
+
+from __future__ import annotations
+
+import datetime as dt
+import decimal
+import re
+import struct
+import sys
+import zoneinfo
+from collections.abc import Callable
+from importlib import import_module
+from pathlib import PosixPath, PurePath, PurePosixPath, PureWindowsPath
+from typing import Any
+from uuid import UUID, SafeUUID
+
+import msgspec
+from msgspec.msgpack import Ext
+
+from handoff.errors import DependencyError
+
+TEXT, INT, BYTEARRAY, COMPLEX, DECIMAL, UUID_, DATE, TIME, DATETIME, TIMEDELTA, PATH, NUMPY = range(5, 17)
+
+_LEAST_INT, _MOST_INT = -(2**63), 2**64 - 1
+_COMPLEX = struct.Struct(">dd")
+# The caller's own context could write another exponent letter, or read nonsense as NaN.
+_DECIMALS = decimal.Context(capitals=1, traps=[decimal.InvalidOperation])
+_MICROSECOND = dt.timedelta(microseconds=1)
+_ZONE_KEY = re.compile(r"\A[A-Za-z0-9_+-]+(?:/[A-Za-z0-9_+-]+)*\Z")
+_DTYPE = re.compile(r"\A[<>|](?:b1|[iu][1248]|f[248]|c8|c16|[mM]8(?:\[[0-9]*[A-Za-z]+\])?)\Z")
+_PATHS: tuple[type[PurePath], ...] = (PurePosixPath, PosixPath, PureWindowsPath)
+_SAFETY = (SafeUUID.unknown, SafeUUID.safe, SafeUUID.unsafe)
+
+_dump = msgspec.msgpack.Encoder().encode
+
+
+class Unencodable(Exception):
+    """A node that cannot be kept; its path is put together while the error rises through the containers."""
+
+    def __init__(self, why: str, remedy: str) -> None:
+        super().__init__(why)
+        self.why = why
+        self.remedy = remedy
+        self._steps: list[str] = []
+
+    def below(self, step: str) -> Unencodable:
+        self._steps.append(step)
+        return self
+
+    @property
+    def path(self) -> str:
+        return "".join(reversed(self._steps)).removeprefix(".")
+
+
+def pack(value: Any) -> Any:
+    """Give what MessagePack takes for a single value: the value itself, or an extension.
+
+    Raises: `Unencodable`.
+    """
+    packer = _PACK.get(type(value))
+    if packer is not None:
+        return packer(value)
+    if type(value).__module__ == "numpy":
+        return _pack_numpy(value)
+    raise _refuse(value)
+
+
+def unpack(code: int, content: bytes) -> Any:
+    """Give the value of an extension.
+
+    Raises: `DependencyError`, or any of the errors that Python's own types raise for content they cannot read.
+    """
+    return _UNPACK[code](content)
+
+
+def name_of(kind: type) -> str:
+    """Name a type by its package and name, which stay when a library moves its modules."""
+    package = kind.__module__.partition(".")[0]
+    return kind.__qualname__ if package == "builtins" else f"{package}.{kind.__qualname__}"
+
+
+def _pack_int(value: int) -> Any:
+    if _LEAST_INT <= value <= _MOST_INT:
+        return value
+    return Ext(INT, value.to_bytes(value.bit_length() // 8 + 1, "big", signed=True))
+
+
+def _pack_text(value: str) -> Any:
+    if value.isascii():
+        return value
+    try:
+        value.encode()
+    except UnicodeEncodeError:
+        return Ext(TEXT, value.encode("utf-8", "surrogatepass"))
+    return value
+
+
+def _unpack_text(content: bytes) -> str:
+    return content.decode("utf-8", "surrogatepass")
+
+
+def _pack_uuid(value: UUID) -> Ext:
+    safety = _SAFETY.index(value.is_safe)
+    return Ext(UUID_, value.bytes + (bytes([safety]) if safety else b""))
+
+
+def _unpack_uuid(content: bytes) -> UUID:
+    return UUID(bytes=content[:16], is_safe=_SAFETY[content[16]] if len(content) == 17 else SafeUUID.unknown)
+
+
+def _unpack_decimal(content: bytes) -> decimal.Decimal:
+    return _same_text(_DECIMALS.create_decimal, _DECIMALS.to_sci_string, content.decode("ascii"))
+
+
+def _pack_moment(code: int) -> Callable[[Any], Ext]:
+    """Date-times and times: the text in ISO 8601 without zone; then, where they matter, the fold and the zone."""
+
+    def packer(value: dt.datetime | dt.time) -> Ext:
+        text = value.replace(tzinfo=None, fold=0).isoformat()
+        if value.tzinfo is None and not value.fold:
+            return Ext(code, _dump([text]))
+        return Ext(code, _dump([text, value.fold, _pack_zone(value.tzinfo)]))
+
+    return packer
+
+
+def _unpack_moment(kind: type[dt.datetime] | type[dt.time]) -> Callable[[bytes], Any]:
+    def unpacker(content: bytes) -> dt.datetime | dt.time:
+        text, fold, zone = _load(content) if len(content) and content[0] != 0x91 else (*_load(content), 0, None)
+        value: Any = _same_text(kind.fromisoformat, kind.isoformat, text)
+        return value.replace(fold=fold, tzinfo=_unpack_zone(zone))
+
+    return unpacker
+
+
+def _pack_zone(zone: dt.tzinfo | None) -> Any:
+    if zone is None:
+        return None
+    if type(zone) is dt.timezone:
+        offset, *name = zone.__getinitargs__()  # type: ignore[attr-defined]  # what pickle takes it apart with
+        return [offset // _MICROSECOND, *map(_pack_text, name)]
+    if type(zone) is zoneinfo.ZoneInfo and zone.key is not None and _ZONE_KEY.match(zone.key):
+        return zone.key
+    raise Unencodable(
+        f"a time zone of type {name_of(type(zone))}",
+        "Use datetime.timezone, or a zoneinfo.ZoneInfo that has a key",
+    )
+
+
+def _unpack_zone(zone: Any) -> dt.tzinfo | None:
+    if zone is None:
+        return None
+    if isinstance(zone, list):
+        offset, *name = zone
+        return dt.timezone(offset * _MICROSECOND, *name)
+    # The key is not looked up before it is known to be a key: a path must not lead out of the zone database.
+    if not _ZONE_KEY.match(zone):
+        raise ValueError(f"{zone!r} is not a time zone's key")
+    try:
+        return zoneinfo.ZoneInfo(zone)
+    except zoneinfo.ZoneInfoNotFoundError:
+        raise DependencyError(
+            f"the time zone {zone} is not known on this machine", remedy="Install the package tzdata"
+        ) from None
+
+
+def _pack_path(value: PurePath) -> Ext:
+    return Ext(PATH, _dump([_PATHS.index(type(value)), _pack_text(str(value))]))
+
+
+def _unpack_path(content: bytes) -> PurePath:
+    flavour, text = _load(content)
+    return _PATHS[flavour](text)
+
+
+def _pack_numpy(value: Any) -> Ext:
+    numpy = sys.modules["numpy"]
+    if type(value) is numpy.str_:
+        return Ext(NUMPY, _dump(["U", _pack_text(str(value))]))
+    if type(value) is numpy.bytes_:
+        return Ext(NUMPY, _dump(["S", bytes(value)]))
+    if isinstance(value, numpy.generic):
+        dtype = value.dtype.str
+        if _DTYPE.match(dtype) and numpy.dtype(dtype).type is type(value):
+            return Ext(NUMPY, _dump([dtype, value.tobytes()]))
+    raise _refuse(value)
+
+
+def _unpack_numpy(content: bytes) -> Any:
+    try:
+        numpy = import_module("numpy")
+    except ImportError:
+        raise DependencyError(
+            "the value holds numpy scalars, and numpy is not installed",
+            remedy="Install dag-handoff[numpy]",
+            extra="numpy",
+        ) from None
+    dtype, data = _load(content)
+    if dtype == "U":
+        return numpy.str_(data)
+    if dtype == "S":
+        return numpy.bytes_(data)
+    if not _DTYPE.match(dtype) or (dtype == "|b1" and data not in (b"\0", b"\1")):
+        raise ValueError(f"not a numpy scalar: {dtype!r}")
+    (value,) = numpy.frombuffer(data, dtype=dtype)
+    return value
+
+
+def _same_text(read: Callable[[Any], Any], write: Callable[[Any], str], text: Any) -> Any:
+    value = read(text)
+    if write(value) != text:
+        raise ValueError(f"{text!r} is not spelled as it was written")
+    return value
+
+
+def _unpack_extension(code: int, content: memoryview) -> Any:
+    if code != TEXT:
+        raise ValueError(f"extension {code} has no place in a single value")
+    return _unpack_text(bytes(content))
+
+
+_load = msgspec.msgpack.Decoder(ext_hook=_unpack_extension).decode
+
+
+def _refuse(value: object) -> Unencodable:
+    kind = type(value)
+    name = name_of(kind)
+    if _is_record(kind):
+        return Unencodable(f"{name} is a record, and records are not kept yet", "Return its fields as a dict")
+    for base in (dict, list, tuple, set, str, int, float, bytes, dt.datetime):
+        if isinstance(value, base):
+            return Unencodable(
+                f"{name}, which would come back as a mere {base.__name__}",
+                f"Convert it with {base.__name__}(…), if that is what you mean",
+            )
+    return Unencodable(name, "Convert it to a plain Python value, or hand it over by itself where a codec takes it")
+
+
+def _is_record(kind: type) -> bool:
+    marks = (
+        "__dataclass_fields__",
+        "__attrs_attrs__",
+        "__struct_fields__",
+        "__pydantic_fields__",
+        "_fields",
+        "__members__",
+    )
+    return any(hasattr(kind, mark) for mark in marks)
+
+
+def _itself(value: Any) -> Any:
+    return value
+
+
+_PACK: dict[type, Callable[[Any], Any]] = {
+    type(None): _itself,
+    bool: _itself,
+    float: _itself,
+    bytes: _itself,
+    int: _pack_int,
+    str: _pack_text,
+    bytearray: lambda value: Ext(BYTEARRAY, bytes(value)),
+    complex: lambda value: Ext(COMPLEX, _COMPLEX.pack(value.real, value.imag)),
+    decimal.Decimal: lambda value: Ext(DECIMAL, _DECIMALS.to_sci_string(value).encode()),
+    UUID: _pack_uuid,
+    dt.date: lambda value: Ext(DATE, value.isoformat().encode()),
+    dt.time: _pack_moment(TIME),
+    dt.datetime: _pack_moment(DATETIME),
+    dt.timedelta: lambda value: Ext(TIMEDELTA, _dump([value.days, value.seconds, value.microseconds])),
+    **dict.fromkeys(_PATHS, _pack_path),
+}
+
+_UNPACK: dict[int, Callable[[bytes], Any]] = {
+    TEXT: _unpack_text,
+    INT: lambda content: int.from_bytes(content, "big", signed=True),
+    BYTEARRAY: bytearray,
+    COMPLEX: lambda content: complex(*_COMPLEX.unpack(content)),
+    DECIMAL: _unpack_decimal,
+    UUID_: _unpack_uuid,
+    DATE: lambda content: _same_text(dt.date.fromisoformat, dt.date.isoformat, content.decode("ascii")),
+    TIME: _unpack_moment(dt.time),
+    DATETIME: _unpack_moment(dt.datetime),
+    TIMEDELTA: lambda content: dt.timedelta(*_load(content)),
+    PATH: _unpack_path,
+    NUMPY: _unpack_numpy,
+}

@@ -1,0 +1,247 @@
+"""Tables as Parquet files, compressed with zstd, with the header in the file's metadata.
+
+A column of a type that Parquet is known to give back is written unseen. Any other is written, read back and
+compared, so that it arrives as it is or is refused by name.
+"""
+
+from __future__ import annotations
+
+import zlib
+from importlib import import_module
+from typing import Any, Final
+
+from handoff.artifact import Header
+from handoff.errors import DamagedError, DependencyError, EncodeError, LimitError
+
+id: Final = "table"
+magic: Final = b"PAR1"
+
+_METADATA_KEY = b"handoff"
+# A checksum of the whole file, itself taken as zeros: Parquet's own covers the pages, and not the footer.
+_CHECK_KEY = b"handoff.crc32"
+_UNSEALED = b"00000000"
+_CHECK_FIELD = _CHECK_KEY + b"\x18\x08"  # in Thrift's compact protocol: the next field, text of eight bytes
+_PANDAS, _ARROW = "pandas.DataFrame", "pyarrow.Table"
+_EXTRAS = {"pandas": "pandas", "pyarrow": "arrow"}
+# A frame this many times larger than the room for it is not tried inline.
+_SHRINKS_AT_MOST = 64
+_PREVIEW_COLUMNS = 8
+
+_KNOWN_DTYPES = frozenset(
+    ["bool", "float32", "float64", "int8", "int16", "int32", "int64", "uint8", "uint16", "uint32", "uint64"]
+    + ["datetime64[ms]", "datetime64[us]", "datetime64[ns]", "timedelta64[ms]", "timedelta64[us]", "timedelta64[ns]"]
+)
+_KNOWN_TYPES = frozenset(
+    ["bool", "float", "double", "int8", "int16", "int32", "int64", "uint8", "uint16", "uint32", "uint64"]
+    + ["string", "large_string", "binary", "large_binary", "date32[day]"]
+    + ["timestamp[ms]", "timestamp[us]", "timestamp[ns]"]
+)
+
+
+class Table:
+    """A table in Arrow's memory, written as Parquet when its bytes are asked for."""
+
+    def __init__(self, table: Any, kind: str) -> None:
+        self._table = table
+        self.type = kind
+        self.raw_size: int = table.nbytes
+
+    def preview(self) -> str:
+        names = [name for name in self._table.column_names if not name.startswith("__index_level_")]
+        more = ", …" if len(names) > _PREVIEW_COLUMNS else ""
+        columns = f"{len(names)} column{'' if len(names) == 1 else 's'}"
+        return f"{self._table.num_rows:,} rows × {columns}: {', '.join(names[:_PREVIEW_COLUMNS])}{more}"
+
+    def bare(self, room: int) -> bytes | None:
+        if self.raw_size > room * _SHRINKS_AT_MOST:
+            return None
+        data = _write(self._table, {})
+        return data if len(data) <= room else None
+
+    def artifact(self, header: Header) -> bytes:
+        return _write(self._table, {_METADATA_KEY: header.to_json()})
+
+
+def encode(value: Any) -> Table:
+    """Encode a pandas DataFrame or a pyarrow Table. See `handoff.codecs.Codec`."""
+    arrow = _library("pyarrow")
+    if type(value) is arrow.Table:
+        _check_arrow(value)
+        return Table(value, _ARROW)
+    pandas = _library("pandas")
+    if type(value) is not pandas.DataFrame:
+        raise EncodeError(
+            f"the value: {type(value).__module__}.{type(value).__qualname__}, which would come back as its base class",
+            remedy="Convert it to that class, if that is what you mean",
+        )
+    return Table(_from_pandas(value), _PANDAS)
+
+
+def header(data: bytes) -> Header:
+    """Read the header from the file's metadata. See `handoff.codecs.Codec`."""
+    start, check = _check_of(data)
+    if data[start : start + len(check)] != check:
+        raise DamagedError("the Parquet file does not match its checksum")
+    text = (_open(data).metadata.metadata or {}).get(_METADATA_KEY)
+    if text is None:
+        raise DamagedError("the Parquet file has no header of a handoff in its metadata")
+    return Header.from_json(text)
+
+
+def decode(data: bytes, *, header: Header | None, type: Any, name: str, limit: int) -> Any:
+    """Decode what `encode` made, into the library that ``type`` names, else the one that wrote it."""
+    file = _open(data)
+    declared = sum(file.metadata.row_group(i).total_byte_size for i in range(file.metadata.num_row_groups))
+    size = max(declared, 0 if header is None else header.raw_size)
+    if size > limit:
+        raise LimitError(f"the table takes {size:,} bytes in memory, and {limit:,} are allowed", size=size, limit=limit)
+    arrow = _library("pyarrow")
+    try:
+        table = file.read()
+    except (arrow.ArrowException, OSError) as error:
+        raise DamagedError(f"the Parquet file cannot be read: {error}") from None
+    metadata = dict(table.schema.metadata or {})
+    for key in (_METADATA_KEY, _CHECK_KEY):
+        metadata.pop(key, None)
+    table = table.replace_schema_metadata(metadata or None)
+    wanted = _named(type) or name
+    if wanted == _ARROW:
+        return table
+    if wanted == _PANDAS:
+        _library("pandas")
+        return table.to_pandas()
+    raise DamagedError(f"a {wanted} was recorded, and the artifact is a table")
+
+
+def _named(wanted: Any) -> str | None:
+    """The name of a table type that a reader asks for, told without importing its library."""
+    package = getattr(wanted, "__module__", "").partition(".")[0]
+    name = f"{package}.{getattr(wanted, '__qualname__', '')}"
+    return name if name in (_PANDAS, _ARROW) else None
+
+
+def _library(name: str) -> Any:
+    try:
+        return import_module(name)
+    except ImportError:
+        extra = _EXTRAS[name]
+        raise DependencyError(
+            f"this table needs {name}, which is not installed", remedy=f"Install dag-handoff[{extra}]", extra=extra
+        ) from None
+
+
+def _write(table: Any, metadata: dict[bytes, bytes]) -> bytes:
+    arrow, parquet = _library("pyarrow"), _library("pyarrow.parquet")
+    sink = arrow.BufferOutputStream()
+    with parquet.ParquetWriter(sink, table.schema, compression="zstd", write_page_checksum=True) as writer:
+        writer.write_table(table)
+        if metadata:
+            writer.add_key_value_metadata({**metadata, _CHECK_KEY: _UNSEALED})
+    data: bytes = sink.getvalue().to_pybytes()
+    return _seal(data) if metadata else data
+
+
+def _open(data: bytes) -> Any:
+    arrow, parquet = _library("pyarrow"), _library("pyarrow.parquet")
+    try:
+        return parquet.ParquetFile(arrow.BufferReader(data), page_checksum_verification=True)
+    except (arrow.ArrowException, OSError) as error:
+        raise DamagedError(f"the Parquet file cannot be read: {error}") from None
+
+
+def _seal(data: bytes) -> bytes:
+    start, check = _check_of(data)
+    return b"".join((data[:start], check, data[start + len(check) :]))
+
+
+def _check_of(data: bytes) -> tuple[int, bytes]:
+    """Find where a file keeps its checksum, and what it should be."""
+    start = data.rfind(_CHECK_FIELD) + len(_CHECK_FIELD)
+    if start < len(_CHECK_FIELD):
+        raise DamagedError("the Parquet file has no checksum of a handoff in its metadata")
+    view = memoryview(data)
+    check = zlib.crc32(view[start + len(_UNSEALED) :], zlib.crc32(_UNSEALED, zlib.crc32(view[:start])))
+    return start, b"%08x" % check
+
+
+def _from_pandas(frame: Any) -> Any:
+    arrow = _library("pyarrow")
+    if frame.attrs or not frame.flags.allows_duplicate_labels:
+        raise EncodeError("the value: a frame with attrs or flags, which Parquet does not keep", remedy="Clear them")
+    _check_names(list(frame.columns))
+    doubtful = [name for name, dtype in frame.dtypes.items() if not _is_known(dtype)]
+    try:
+        for name in doubtful:
+            _check_pandas(frame[[name]].reset_index(drop=True), name)
+        if not _is_counter(frame.index):
+            _check_pandas(frame.iloc[:, :0], "index")
+        _check_pandas(frame.iloc[:0].drop(columns=doubtful), "columns")
+        return arrow.Table.from_pandas(frame)
+    except arrow.ArrowException as error:
+        raise EncodeError(f"the value: a frame that Arrow does not take ({_first_line(error)})") from None
+
+
+def _check_names(names: list[Any]) -> None:
+    for position, name in enumerate(names):
+        where = f"columns[{position}]"
+        if type(name) is not str:
+            kind = type(name).__name__
+            raise EncodeError(
+                f"{where}: a name of type {kind}, and Parquet names are text", remedy="Rename it", path=where
+            )
+        if name.startswith("__index_level_") or names.index(name) != position:
+            raise EncodeError(f"{where}: the name {name!r} stands twice or is reserved", remedy="Rename it", path=where)
+
+
+def _is_known(dtype: Any) -> bool:
+    name = str(dtype)
+    return name in _KNOWN_DTYPES or (name == "str" and dtype.storage == "pyarrow")
+
+
+def _is_counter(index: Any) -> bool:
+    return type(index) is _library("pandas").RangeIndex and (index.name is None or type(index.name) is str)
+
+
+def _check_pandas(part: Any, path: str) -> None:
+    """Write a part, read it back, and refuse it where it is not the same."""
+    arrow, pandas = _library("pyarrow"), _library("pandas")
+    try:
+        table = arrow.Table.from_pandas(part)
+        back = _open(_write(table, {})).read().to_pandas()
+        pandas.testing.assert_frame_equal(part, back, check_exact=True, check_freq=True, obj="the frame")
+        for name in part.columns[part.dtypes == object]:
+            for before, after in zip(part[name], back[name], strict=True):
+                if type(before) is not type(after):
+                    raise AssertionError(f"{type(before).__name__} would come back as {type(after).__name__}")
+    except (arrow.ArrowException, AssertionError, DamagedError, TypeError, ValueError) as error:
+        raise EncodeError(
+            f"{path}: Parquet would not give it back as it is ({_first_line(error)})",
+            remedy="Convert it to a type that Parquet has, or hand it over as plain Python values",
+            path=path,
+        ) from None
+
+
+def _check_arrow(table: Any) -> None:
+    schema = table.schema
+    if not {_METADATA_KEY, _CHECK_KEY}.isdisjoint(schema.metadata or {}):
+        raise EncodeError("the value: a table with 'handoff' in its metadata, a key that is taken", remedy="Rename it")
+    doubtful = [
+        field for field in schema if str(field.type) not in _KNOWN_TYPES or not field.nullable or field.metadata
+    ]
+    if not doubtful and schema.names and len(set(schema.names)) == len(schema.names):
+        return
+    arrow = _library("pyarrow")
+    try:
+        back = _open(_write(table, {})).read()
+        same = back.num_rows == table.num_rows and back.equals(table, check_metadata=True)
+    except (arrow.ArrowException, DamagedError) as error:
+        same, back = False, _first_line(error)
+    if not same:
+        names = ", ".join(f"{field.name}: {field.type}" for field in doubtful) or "its columns"
+        raise EncodeError(
+            f"{names}: Parquet would not give it back as it is", remedy="Cast it to a type that Parquet has", path=names
+        )
+
+
+def _first_line(error: Exception) -> str:
+    return str(error).strip().partition("\n")[0]

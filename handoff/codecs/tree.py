@@ -1,0 +1,302 @@
+"""Plain Python values, nested in any way, as MessagePack.
+
+What MessagePack lacks is an extension: containers here, single values in `_scalars`; `docs/format.md` lists them. A
+tree that msgspec gives back unchanged is told from the types of all its nodes at C speed and encoded in one go.
+"""
+
+from __future__ import annotations
+
+import gc
+from functools import cached_property
+from itertools import chain, compress, islice
+from typing import Any, Final
+
+import msgspec
+from msgspec import Raw
+from msgspec.msgpack import Ext
+
+from handoff import artifact
+from handoff.artifact import Header
+from handoff.codecs import _scalars
+from handoff.codecs._scalars import Unencodable, name_of
+from handoff.config import DEEPEST
+from handoff.errors import DamagedError, EncodeError, HandoffError, LimitError
+from handoff.sizes import human_size
+
+id: Final = "tree"
+magic: Final = artifact.MAGIC
+
+#: The most bytes of MessagePack: the objects take some six times as much memory.
+LARGEST = 1024**3
+
+TUPLE, SET, FROZENSET, MAP = range(1, 5)
+
+_NATIVE_CONTAINERS = frozenset({dict, list})
+_NATIVE = frozenset({dict, list, str, int, float, bool, type(None), bytes})
+_CONTAINERS = frozenset({dict, list, tuple, set, frozenset})
+_NATIVE_KEYS = _NATIVE - _NATIVE_CONTAINERS
+_BATCH = 1000
+_PREVIEW_DEPTH, _PREVIEW_ITEMS, _PREVIEW_TEXT, _LABEL = 3, 6, 60, 40
+
+
+class Tree:
+    """A value as MessagePack, compressed when first asked for."""
+
+    def __init__(self, value: object, payload: bytes) -> None:
+        self._value = value
+        self._payload = payload
+        self.type = name_of(type(value))
+        self.raw_size = len(payload)
+
+    def preview(self) -> str:
+        return _show(self._value, _PREVIEW_DEPTH)
+
+    def bare(self, room: int) -> bytes | None:
+        return self._frame if len(self._frame) <= room else None
+
+    def artifact(self, header: Header) -> bytes:
+        return artifact.join(header, self._frame)
+
+    @cached_property
+    def _frame(self) -> bytes:
+        return artifact.compress(self._payload)
+
+
+def encode(value: object) -> Tree:
+    """Encode a tree of plain Python values. See `handoff.codecs.Codec`."""
+    payload = _encode_natively(value)
+    if payload is None:
+        payload = _encode_extended(value)
+    _check_size(len(payload))
+    return Tree(value, payload)
+
+
+def header(data: bytes) -> Header:
+    """Read the header. See `handoff.codecs.Codec`."""
+    return artifact.split(data)[0]
+
+
+def decode(data: bytes, *, header: Header | None, type: Any, name: str, limit: int) -> Any:
+    """Decode what `encode` made. See `handoff.codecs.Codec`; ``type`` has no say yet."""
+    frame = memoryview(data) if header is None else artifact.split(data)[1]
+    expected = None if header is None else header.raw_size
+    payload = artifact.decompress(frame, limit=min(limit, LARGEST), expected=expected)
+    try:
+        value = _load(payload)
+        _check_depth(value)
+    except HandoffError:
+        raise
+    except (msgspec.MsgspecError, ValueError, TypeError, ArithmeticError, LookupError, RecursionError) as error:
+        raise DamagedError(f"the payload cannot be decoded: {error}") from None
+    except MemoryError:
+        raise LimitError(f"the payload of {human_size(len(payload))} needs more memory than there is") from None
+    if name_of(value.__class__) != name:
+        raise DamagedError(f"the payload is a {name_of(value.__class__)}, and a {name} was recorded")
+    return value
+
+
+def _encode_natively(value: object) -> bytes | None:
+    """Encode a tree that MessagePack gives back as it is; None for any other."""
+    if not _is_native(value):
+        return None
+    try:
+        return msgspec.msgpack.encode(value)
+    except (OverflowError, UnicodeEncodeError):  # an int beyond 64 bits, a lone surrogate
+        return None
+
+
+def _encode_extended(value: object) -> bytes:
+    try:
+        return _dump(_pack(value, 0))
+    except Unencodable as refused:
+        where = refused.path or "the value"
+        raise EncodeError(f"{where}: {refused.why}", remedy=refused.remedy, path=refused.path) from None
+    except OverflowError as error:  # a bytes of 4 GiB or more
+        raise LimitError(f"a part of the value is too large for MessagePack: {error}") from None
+
+
+# --- which trees MessagePack gives back -------------------------------------------------------------------------
+
+
+def _is_native(value: object) -> bool:
+    if type(value) not in _NATIVE:
+        return False
+    level: list[Any] = [value] if type(value) in _NATIVE_CONTAINERS else []
+    nodes = 0
+    for _ in range(DEEPEST + 1):
+        if not level:
+            return True
+        # Counted before anything is gathered: shared references can make a small value a huge tree.
+        nodes += sum(map(len, level))
+        _check_size(nodes)
+        below: list[Any] = []
+        for start in range(0, len(level), _BATCH):
+            found = _children(level[start : start + _BATCH])
+            kinds = set(map(type, chain.from_iterable(found)))
+            if not kinds <= _NATIVE:
+                return False
+            if not kinds.isdisjoint(_NATIVE_CONTAINERS):
+                nodes_below = list(chain.from_iterable(found))
+                below += compress(nodes_below, map(_NATIVE_CONTAINERS.__contains__, map(type, nodes_below)))
+        level = below
+    raise _too_deep()
+
+
+def _children(level: list[Any]) -> list[Any]:
+    # The collector names a dict's values alone where all its keys are str, its keys as well where they are not, and
+    # neither for the __dict__ of some objects: the count tells which, and any but the first is looked at by hand.
+    found: list[Any] = list(map(gc.get_referents, level))
+    if list(map(len, found)) != list(map(len, level)):
+        found = [node if type(node) is list else [*node, *node.values()] for node in level]
+    return found
+
+
+def _check_depth(value: object) -> None:
+    level = [value]
+    for _ in range(DEEPEST + 1):
+        # What the collector does not track holds no other container: mostly, that ends the search at once.
+        level = [node for node in filter(gc.is_tracked, level) if type(node) in _CONTAINERS]
+        if not level:
+            return
+        level = gc.get_referents(*level)
+    raise _too_deep()
+
+
+def _check_size(size: int) -> None:
+    if size > LARGEST:
+        raise LimitError(
+            f"the value takes over {human_size(LARGEST)} as plain Python values",
+            remedy="Hand it over as a table",
+            size=size,
+            limit=LARGEST,
+        )
+
+
+def _too_deep() -> LimitError:
+    return LimitError(
+        f"the value is nested deeper than {DEEPEST} levels, or holds itself", remedy="Flatten it", limit=DEEPEST
+    )
+
+
+# --- the others, node by node -----------------------------------------------------------------------------------
+
+_dump = msgspec.msgpack.Encoder().encode
+
+
+def _pack(value: Any, depth: int) -> Any:
+    pack = _PACK.get(type(value))
+    if pack is None:
+        return _scalars.pack(value)
+    if depth == DEEPEST:
+        raise _too_deep()
+    return pack(value, depth + 1)
+
+
+def _pack_list(value: list[Any] | tuple[Any, ...], depth: int) -> list[Any]:
+    packed: list[Any] = []
+    for node in value:
+        try:
+            packed.append(_pack(node, depth))
+        except Unencodable as refused:
+            raise refused.below(f"[{len(packed)}]") from None
+    return packed
+
+
+def _pack_tuple(value: tuple[Any, ...], depth: int) -> Ext:
+    return Ext(TUPLE, _dump(_pack_list(value, depth)))
+
+
+def _pack_set(value: set[Any] | frozenset[Any], depth: int) -> Ext:
+    packed: list[bytes] = []
+    for node in value:
+        try:
+            packed.append(_dump(_pack(node, depth)))
+        except Unencodable as refused:
+            raise refused.below(f"{{{_label(node)}}}") from None
+    # A set has no order of its own, and the same value must give the same bytes.
+    return Ext(SET if type(value) is set else FROZENSET, _dump([Raw(data) for data in sorted(packed)]))
+
+
+def _pack_dict(value: dict[Any, Any], depth: int) -> Any:
+    keys: list[Any] = []
+    nodes: list[Any] = []
+    for key, node in value.items():
+        try:
+            keys.append(_pack(key, depth))
+        except Unencodable as refused:
+            raise refused.below(f".keys()[{len(keys)}]") from None
+        try:
+            nodes.append(_pack(node, depth))
+        except Unencodable as refused:
+            raise refused.below(
+                f".{key}" if type(key) is str and key.isidentifier() and len(key) <= _LABEL else f"[{_label(key)}]"
+            ) from None
+    if _NATIVE_KEYS.issuperset(map(type, keys)):
+        return dict(zip(keys, nodes, strict=True))
+    return Ext(MAP, _dump(list(chain.from_iterable(zip(keys, nodes, strict=True)))))
+
+
+_PACK = {list: _pack_list, tuple: _pack_tuple, set: _pack_set, frozenset: _pack_set, dict: _pack_dict}
+
+
+def _unpack(code: int, content: memoryview) -> Any:
+    if code > MAP:
+        return _scalars.unpack(code, bytes(content))
+    nodes = _load(content)
+    if not isinstance(nodes, list):
+        raise ValueError(f"extension {code} holds no array")
+    if code == TUPLE:
+        return tuple(nodes)
+    found = (
+        dict(zip(nodes[::2], nodes[1::2], strict=True)) if code == MAP else (set if code == SET else frozenset)(nodes)
+    )
+    if len(found) * (2 if code == MAP else 1) != len(nodes):
+        raise ValueError(f"extension {code} holds an element twice")
+    return found
+
+
+_load = msgspec.msgpack.Decoder(ext_hook=_unpack).decode
+
+
+# --- for people -------------------------------------------------------------------------------------------------
+
+
+def _label(value: object) -> str:
+    return _shorten(_show(value, 1), _LABEL)
+
+
+def _show(value: Any, depth: int) -> str:
+    """Write a value in a line, without looking at more of it than is shown."""
+    kind = type(value)
+    if kind is dict:
+        items = (f"{_show(key, depth - 1)}: {_show(node, depth - 1)}" for key, node in value.items())
+        return _brackets("{", items, len(value), "}", depth)
+    if kind is list:
+        return _brackets("[", (_show(node, depth - 1) for node in value), len(value), "]", depth)
+    if kind is tuple:
+        return _brackets(
+            "(", (_show(node, depth - 1) for node in value), len(value), ",)" if len(value) == 1 else ")", depth
+        )
+    if kind in (set, frozenset):
+        name = "" if kind is set and value else kind.__name__
+        return f"{name}{{{len(value):,} elements}}"
+    if kind in (str, bytes, bytearray):
+        return (
+            _shorten(repr(value[:_PREVIEW_TEXT]), _PREVIEW_TEXT)
+            if len(value) <= _PREVIEW_TEXT
+            else f"{value[:_PREVIEW_TEXT]!r}…"
+        )
+    if kind is int and value.bit_length() > 128:
+        return f"an int of {value.bit_length():,} bits"
+    return _shorten(repr(value), _PREVIEW_TEXT)
+
+
+def _brackets(start: str, shown: Any, count: int, end: str, depth: int) -> str:
+    if depth <= 0 and count:
+        return f"{start}…{end}"
+    more = ", …" if count > _PREVIEW_ITEMS else ""
+    return f"{start}{', '.join(islice(shown, _PREVIEW_ITEMS))}{more}{end}"
+
+
+def _shorten(text: str, longest: int) -> str:
+    return text if len(text) <= longest else f"{text[: longest - 1]}…"

@@ -1,0 +1,165 @@
+"""Which task is running: all that is known of an orchestrator, told by the shape of its objects.
+
+Nothing of an orchestrator is imported: a module that is not loaded already runs no task.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import sys
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from contextvars import ContextVar
+from typing import Any
+
+import msgspec
+
+from handoff.address import Address
+from handoff.errors import IdentityError
+
+_AIRFLOW = ("airflow.sdk", "airflow.providers.standard.operators.python", "airflow.operators.python")
+_TASK_INSTANCE = ("ti", "task_instance")
+_LAZY_SEQUENCES = ("LazyXComSequence", "LazyXComSelectSequence")
+
+
+class Run:
+    """A run of a plain Python pipeline, as `run` opens it."""
+
+    def __init__(self, dag_id: str, run_id: str, task_id: str | None, map_index: int) -> None:
+        self.dag_id = dag_id
+        self.run_id = run_id
+        self.task_id = task_id
+        self.map_index = map_index
+        self._written: set[Address] = set()
+
+    def claim(self, address: Address) -> None:
+        """Note that an address is written. Raises: `IdentityError` where it was written before."""
+        if address in self._written:
+            raise IdentityError(
+                f"{address.path} was already written in this run",
+                remedy="Open a run(…, map_index=…) for each repetition, or give the result another key",
+                address=address.path,
+            )
+        self._written.add(address)
+
+
+class Task(msgspec.Struct, frozen=True):
+    """A running task whose result is to be handed over."""
+
+    dag_id: str
+    run_id: str
+    task_id: str
+    map_index: int = -1
+    attempt: int = 1
+    run: Run | None = None
+
+    def address(self, key: str) -> Address:
+        """Give the address of this task's result. Raises: `IdentityError`."""
+        found = Address(self.dag_id, self.run_id, self.task_id, self.map_index, key)
+        if self.run is not None:
+            self.run.claim(found)
+        return found
+
+
+_current_run: ContextVar[Run | None] = ContextVar("handoff_run", default=None)
+
+
+@contextlib.contextmanager
+def run(*, dag_id: str, run_id: str, task_id: str | None = None, map_index: int = -1) -> Iterator[Run]:
+    """Say which run the decorated functions called inside belong to, where no orchestrator does.
+
+    Arguments: ids as in `Address`; without a ``task_id``, each function's name is its own. Each address is written
+    once in a run. Raises: `IdentityError`.
+    """
+    Address(dag_id, run_id, task_id or "task", map_index)  # ids that have no address are refused here
+    token = _current_run.set(Run(dag_id, run_id, task_id, map_index))
+    try:
+        yield _current_run.get()  # type: ignore[misc]  # it was just set
+    finally:
+        _current_run.reset(token)
+
+
+@contextlib.contextmanager
+def inside(task: Task | None) -> Iterator[None]:
+    """Let decorated functions that a task calls be plain functions."""
+    if task is None or task.run is None:
+        yield
+        return
+    token = _current_run.set(None)
+    try:
+        yield
+    finally:
+        _current_run.reset(token)
+
+
+def running(function: Callable[..., Any], arguments: Mapping[str, Any]) -> Task | None:
+    """Find the task that is running, where its result is what ``function`` returns and is to be handed over.
+
+    Arguments: the decorated function, and its arguments by name. None where the function is called as a plain one:
+    in a test, inside another task, or by a task whose result the orchestrator uses in another way than to hand it
+    over whole. Raises: `IdentityError` where a task is running and does not say which.
+    """
+    inside = _current_run.get()
+    if inside is not None:
+        name = inside.task_id or getattr(function, "__name__", "")
+        return Task(inside.dag_id, inside.run_id, name, inside.map_index, run=inside)
+    instance = _given(arguments) or _current()
+    if instance is None or not _hands_over(instance, function):
+        return None
+    ids = {name: getattr(instance, name, None) for name in ("dag_id", "run_id", "task_id", "map_index", "try_number")}
+    if None in ids.values():
+        missing = ", ".join(name for name, value in ids.items() if value is None)
+        raise IdentityError(
+            f"a task is running that does not tell its {missing}", remedy="Put with an explicit address"
+        )
+    return Task(ids["dag_id"], ids["run_id"], ids["task_id"], ids["map_index"], max(1, ids["try_number"]))
+
+
+def is_lazy_sequence(value: object) -> bool:
+    """Whether an argument is what Airflow passes for the outputs of mapped tasks: a sequence that fetches each."""
+    kind = type(value)
+    return kind.__name__ in _LAZY_SEQUENCES and kind.__module__.startswith("airflow.") and isinstance(value, Sequence)
+
+
+def is_task_decorator(value: object) -> bool:
+    """Whether an object is what ``@task`` made, and no function any more."""
+    return getattr(type(value), "_airflow_is_task_decorator", False) is True
+
+
+def _given(arguments: Mapping[str, Any]) -> Any:
+    """The task instance that the function asked for, where it is one."""
+    found = (arguments.get(name) for name in _TASK_INSTANCE)
+    return next((value for value in found if type(getattr(value, "dag_id", None)) is str), None)
+
+
+def _current() -> Any:
+    for name in _AIRFLOW:
+        get_context = getattr(sys.modules.get(name), "get_current_context", None)
+        if get_context is not None:
+            try:
+                return get_context().get("ti")
+            except Exception:  # outside a task: RuntimeError in Airflow 3, AirflowException in Airflow 2
+                continue
+    return None
+
+
+def _hands_over(instance: Any, function: Callable[..., Any]) -> bool:
+    task = getattr(instance, "task", None)
+    if not _is_callable_of(task, function):
+        return False
+    # Only where the whole return value is the result. Airflow reads the others itself: branches, sensors, commands,
+    # several outputs, a list that is expanded.
+    kind = getattr(task, "custom_operator_name", None) or type(task).__name__
+    if kind not in ("@task", "PythonOperator"):
+        return False
+    if not getattr(task, "do_xcom_push", True) or getattr(task, "multiple_outputs", False):
+        return False
+    return instance.map_index >= 0 or not any(True for _ in task.iter_mapped_dependants())
+
+
+def _is_callable_of(task: Any, function: Callable[..., Any]) -> bool:
+    inner = getattr(task, "python_callable", None)
+    while inner is not None:
+        if inner is function:
+            return True
+        inner = getattr(inner, "__wrapped__", None) or getattr(inner, "func", None) or getattr(inner, "__func__", None)
+    return False

@@ -1,0 +1,108 @@
+"""Every error this library raises, grouped by what the caller does about it.
+
+::
+
+    HandoffError
+    │  fix the value, the message or the size
+    ├── EncodeError       TypeError           a value cannot be kept as it is
+    ├── EnvelopeError     ValueError          a message is not a handoff this version can read
+    ├── LimitError        ValueError          too large or nested too deep
+    │  run the producer again
+    ├── MissingError      FileNotFoundError   there is no artifact at the address
+    ├── StaleError        LookupError         the artifact was overwritten since
+    ├── DamagedError      ValueError          the bytes are not what was written
+    │  mend access, or try again later
+    ├── DeniedError       PermissionError     the storage says no
+    ├── UnreachableError  ConnectionError     the storage does not answer, or is full
+    │  stop
+    ├── SupersededError   RuntimeError        a newer attempt has already written
+    │  mend the program or its settings
+    ├── IdentityError     LookupError         which task is running is not certain
+    ├── ConfigError       ValueError          a setting has no meaning
+    └── DependencyError   ImportError         an extra is not installed
+
+Each one also inherits the builtin named beside it, carries facts as attributes, and survives pickle.
+"""
+
+
+class HandoffError(Exception):
+    """Any failure of this library.
+
+    Arguments: ``what`` happened and where, as a sentence without its full stop; ``remedy``, what to do next;
+    further facts by name, each of which becomes an attribute.
+    """
+
+    remedy: str = ""
+    #: The address concerned, as the path below the root.
+    address: str | None = None
+    #: The place in storage, for people: never resolved.
+    uri: str | None = None
+
+    def __init__(self, what: str, *, remedy: str = "", **facts: object) -> None:
+        super().__init__(f"{what}. {remedy}." if remedy else what)
+        unknown = [name for name in facts if not hasattr(type(self), name)]
+        if unknown:
+            raise TypeError(f"{type(self).__name__} carries no fact named {unknown[0]!r}")
+        self.__dict__.update(facts, remedy=remedy)
+
+
+class EncodeError(HandoffError, TypeError):
+    """A value, or a part of it, cannot be kept exactly as it is. Change the part at ``path``."""
+
+    #: Where in the value, such as ``rows[3].price``; empty for the value itself.
+    path: str = ""
+
+
+class EnvelopeError(HandoffError, ValueError):
+    """A message claims to be a handoff and is not one that this version can read."""
+
+
+class LimitError(HandoffError, ValueError):
+    """A size or a depth is over its limit. ``size`` and ``limit`` are in the same unit."""
+
+    size: int | None = None
+    limit: int | None = None
+
+
+class MissingError(HandoffError, FileNotFoundError):
+    """There is no artifact at the address. Run the producer again."""
+
+
+class StaleError(HandoffError, LookupError):
+    """A whole, valid artifact stands at the address, but not the one this handoff names.
+
+    Run the reader with the newer handoff, or the producer again.
+    """
+
+    #: The attempt that made the handoff.
+    attempt: int | None = None
+
+
+class DamagedError(HandoffError, ValueError):
+    """The bytes at rest are not what was written. Run the producer again."""
+
+
+class DeniedError(HandoffError, PermissionError):
+    """The storage refused. Mend the permissions or the credentials."""
+
+
+class UnreachableError(HandoffError, ConnectionError):
+    """The storage did not answer in time, is not there, or has no room. Try again later."""
+
+
+class SupersededError(HandoffError, RuntimeError):
+    """A newer attempt of the same task has already written here. Stop."""
+
+
+class IdentityError(HandoffError, LookupError):
+    """Which task is running is not certain, so nothing was written. Say which."""
+
+
+class ConfigError(HandoffError, ValueError):
+    """A setting, or a use of the library, has no meaning."""
+
+
+class DependencyError(HandoffError, ImportError):
+    """A library that this value or this root needs is not installed. Install the ``extra``."""
+
+    extra: str = ""

@@ -1,0 +1,84 @@
+"""Which values travel as themselves, because JSON and every metadata database give them back unchanged.
+
+The rule is the narrowest of what the columns of SQLite, Postgres and MySQL were seen to do; `docs/design/0001`
+has the cases.
+"""
+
+from __future__ import annotations
+
+import msgspec
+
+from handoff.config import DEEPEST
+
+_TYPES = frozenset({dict, list, str, int, float, bool, type(None)})
+_LEAST_INT, _MOST_INT = -(2**63), 2**63 - 1
+_FLOAT_BOUND = 1e16
+# SQLite turns text that is one number into a double by its own arithmetic, exact up to 15 digits.
+_ALONE_DIGITS, _ALONE_LEAST, _ALONE_MOST = 15, 1e-5, 1e15
+
+
+def encode(value: object, limit: int) -> bytes | None:
+    """Give a value's JSON where it may travel plain within ``limit`` bytes, else None."""
+    if type(value) is float and not _stands_alone(value):
+        return None
+    if not _is_plain(value, limit):
+        return None
+    try:
+        data = msgspec.json.encode(value)
+    except UnicodeEncodeError:  # a lone surrogate
+        return None
+    return data if len(data) <= limit else None
+
+
+def decode(data: bytes) -> object:
+    """Give back the value that `encode` took."""
+    return msgspec.json.decode(data)
+
+
+def _is_plain(value: object, room: int) -> bool:
+    # Level by level, so that what cannot fit into `room` bytes of JSON is given up early.
+    level = [value]
+    for _ in range(DEEPEST + 1):
+        if not _TYPES.issuperset(map(type, level)):
+            return False
+        below: list[object] = []
+        for node in level:
+            if type(node) is str:
+                room -= len(node)
+                if room < 0 or "\0" in node:
+                    return False
+            elif type(node) is float:
+                if not _keeps(node):
+                    return False
+            elif type(node) is int:
+                if not _LEAST_INT <= node <= _MOST_INT:
+                    return False
+            elif type(node) is dict:
+                for key in node:
+                    if type(key) is not str or key.startswith("__") or "\0" in key:
+                        return False
+                    room -= len(key)
+                room -= len(node)
+                below.extend(node.values())
+            elif type(node) is list:
+                room -= len(node)
+                if room < 0:
+                    return False
+                below.extend(node)
+        if not below:
+            return True
+        if room < 0:
+            return False
+        level = below
+    return False
+
+
+def _keeps(number: float) -> bool:
+    # Postgres turns larger floats into integers and minus zero into zero; NaN and infinity are not JSON.
+    return -_FLOAT_BOUND < number < _FLOAT_BOUND and (number != 0 or str(number) == "0.0")
+
+
+def _stands_alone(number: float) -> bool:
+    if number.is_integer() or not _ALONE_LEAST <= abs(number) < _ALONE_MOST:
+        return False
+    return float(f"{number:.{_ALONE_DIGITS}g}") == number

@@ -1,0 +1,96 @@
+"""Where bytes are at rest: whole objects by path, below one root.
+
+Both kinds of storage keep the same promises: a write is seen whole or not at all, a read sees one version, no path
+leads out of the root, and every failure is one of this library's errors.
+"""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Iterator, Mapping
+from typing import Any, Protocol
+from urllib.parse import urlsplit
+
+from handoff.errors import ConfigError
+
+#: Where unfinished files are, below a local root: out of the way of every reader that scans for artifacts.
+TEMPORARY = ".tmp"
+
+_SCHEME = re.compile(r"\A([A-Za-z][A-Za-z0-9+.-]+)://")
+_LOCAL = ("file", "local")
+_LONGEST_ROOT = 160
+
+
+class Storage(Protocol):
+    """Objects below a root. Paths are relative, made by `handoff.address`, and never patterns."""
+
+    #: The root, without credentials.
+    root: str
+
+    def uri(self, path: str) -> str:
+        """Name an object for people and engines: a plain path on local storage, else a URL."""
+
+    def write(self, path: str, data: bytes) -> None:
+        """Put an object, over any that is there. Raises: `DeniedError`, `UnreachableError`."""
+
+    def read(self, path: str, most: int) -> bytes:
+        """Give an object's bytes, and no more than ``most`` of them.
+
+        Raises: `MissingError`, `DeniedError`, `UnreachableError`.
+        """
+
+    def delete(self, path: str) -> bool:
+        """Remove an object; False where none was there, on stores that tell. Raises: as `read`."""
+
+    def exists(self, path: str) -> bool:
+        """Whether there is an object. Raises: `DeniedError`, `UnreachableError`."""
+
+    def list(self, folder: str) -> Iterator[str]:
+        """Give the paths of all objects in a folder ("" for the root), sorted. Raises: as `exists`."""
+
+    def modified(self, path: str) -> str:
+        """Say when an object was last written, in ISO 8601; empty where that is not known."""
+
+
+def open_storage(root: str, options: Mapping[str, Any], timeout: float) -> Storage:
+    """Choose the storage for a root. Nothing is imported, read or written yet.
+
+    Arguments: ``root``, a folder or an fsspec URL; ``options`` for the filesystem; ``timeout`` in seconds for one
+    call. Raises: `ConfigError`.
+    """
+    if type(root) is not str or not root.strip() or "\\0" in root:
+        raise ConfigError(f"a root is a folder or a URL, not {root!r}", remedy="Write it as in s3://bucket/prefix")
+    scheme = _SCHEME.match(root)
+    if scheme is None or scheme[1].lower() in _LOCAL:
+        from handoff.storage.local import LocalStorage
+
+        if options:
+            raise ConfigError("a local root takes no storage_options")
+        return LocalStorage(root if scheme is None else root[scheme.end() :])
+    _check_url(root)
+    from handoff.storage.remote import RemoteStorage
+
+    return RemoteStorage(scheme[1].lower(), root[scheme.end() :].strip("/"), options, timeout)
+
+
+def _check_url(root: str) -> None:
+    # Nothing of a refused root is repeated: it may hold a secret.
+    parts = urlsplit(root)
+    scheme = parts.scheme
+    if "@" in parts.netloc and ":" in parts.netloc.rpartition("@")[0]:
+        raise ConfigError(
+            f"the {scheme}:// root has a user and a password in it",
+            remedy="Give credentials by the environment or by storage_options, which are never written down",
+        )
+    if parts.query or parts.fragment:
+        raise ConfigError(f"the {scheme}:// root has a query or a fragment", remedy="Give options by storage_options")
+    if "::" in root:
+        raise ConfigError(f"the {scheme}:// root is a chain of filesystems", remedy="Name one filesystem")
+    if not parts.netloc and scheme != "memory":
+        raise ConfigError(f"the {scheme}:// root names no bucket", remedy=f"Write it as in {scheme}://bucket/prefix")
+    segments = parts.path.strip("/").split("/")
+    if any(segment in (".", "..") for segment in segments) or "" in segments[1:] or len(parts.path) > _LONGEST_ROOT:
+        raise ConfigError(
+            f"the path of the {scheme}:// root has an empty, '.' or '..' part, or over {_LONGEST_ROOT} characters",
+            remedy="Write it as in s3://bucket/prefix",
+        )

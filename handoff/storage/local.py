@@ -1,0 +1,189 @@
+"""Artifacts in a local folder, by the standard library alone.
+
+A file is written beside all readers' sight, flushed to the disk and renamed into place, so that neither a crash of
+the process nor one of the machine shows half of it. Folders are opened one by one below the root without following
+links, so that nothing planted there leads out.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import datetime as dt
+import errno
+import io
+import os
+import secrets
+import stat
+from collections.abc import Iterator
+from typing import NoReturn
+
+from handoff.errors import DeniedError, HandoffError, MissingError, UnreachableError
+from handoff.storage import TEMPORARY
+
+_ROOT = os.O_RDONLY | os.O_DIRECTORY | os.O_CLOEXEC
+_FOLDER = os.O_RDONLY | os.O_DIRECTORY | os.O_NOFOLLOW | os.O_CLOEXEC
+# Without O_NONBLOCK, opening a pipe that somebody planted would wait for ever.
+_FILE = os.O_RDONLY | os.O_NOFOLLOW | os.O_NONBLOCK | os.O_CLOEXEC
+_NEW_FILE = os.O_WRONLY | os.O_CREAT | os.O_EXCL | os.O_NOFOLLOW | os.O_CLOEXEC
+_NOT_A_FILE = "what stands there is no regular file, or a link is in the way"
+
+
+class LocalStorage:
+    """A folder. See `handoff.storage.Storage` for what it promises."""
+
+    def __init__(self, root: str) -> None:
+        self.root = os.path.abspath(os.path.expanduser(root))
+
+    def uri(self, path: str) -> str:
+        return f"{self.root}/{path}"
+
+    def write(self, path: str, data: bytes) -> None:
+        folder, name = os.path.split(path)
+        unfinished = f"{os.getpid()}-{secrets.token_hex(8)}"
+        with self._translated(path):
+            self._make_root()
+            with self._folder(TEMPORARY, make=True) as temporary, self._folder(folder, make=True) as target:
+                try:
+                    with open(os.open(unfinished, _NEW_FILE, 0o666, dir_fd=temporary), "wb", buffering=0) as file:
+                        rest = memoryview(data)
+                        while rest:
+                            rest = rest[file.write(rest) :]
+                        os.fsync(file.fileno())
+                    os.replace(unfinished, name, src_dir_fd=temporary, dst_dir_fd=target)
+                except BaseException:
+                    with contextlib.suppress(FileNotFoundError):
+                        os.unlink(unfinished, dir_fd=temporary)
+                    raise
+                os.fsync(target)
+
+    def read(self, path: str, most: int) -> bytes:
+        folder, name = os.path.split(path)
+        try:
+            with self._translated(path), self._folder(folder) as parent:
+                with open(os.open(name, _FILE, dir_fd=parent), "rb", buffering=0) as file:
+                    status = os.fstat(file.fileno())
+                    if not stat.S_ISREG(status.st_mode):
+                        raise OSError(errno.ELOOP, _NOT_A_FILE)
+                    return _read(file, min(most, status.st_size))
+        except MissingError:
+            if os.path.isdir(self.root):
+                raise
+        raise UnreachableError(
+            f"the root folder {self.root} is not there",
+            remedy="Look whether its volume is mounted, and whether anything was ever handed over here",
+            uri=self.root,
+        )
+
+    def delete(self, path: str) -> bool:
+        folder, name = os.path.split(path)
+        try:
+            with self._translated(path), self._folder(folder) as parent:
+                os.unlink(name, dir_fd=parent)
+                os.fsync(parent)
+        except MissingError:
+            return False
+        return True
+
+    def exists(self, path: str) -> bool:
+        return self._status(path) is not None
+
+    def list(self, folder: str) -> Iterator[str]:
+        try:
+            with self._translated(folder), self._folder(folder) as top:
+                yield from _files(top, f"{folder}/" if folder else "")
+        except MissingError:
+            return
+
+    def modified(self, path: str) -> str:
+        status = self._status(path)
+        if status is None:
+            return ""
+        return dt.datetime.fromtimestamp(status.st_mtime, dt.UTC).isoformat(timespec="seconds")
+
+    def _status(self, path: str) -> os.stat_result | None:
+        folder, name = os.path.split(path)
+        try:
+            with self._translated(path), self._folder(folder) as parent:
+                status = os.stat(name, dir_fd=parent, follow_symlinks=False)
+        except MissingError:
+            return None
+        return status if stat.S_ISREG(status.st_mode) else None
+
+    def _make_root(self) -> None:
+        missing = [self.root]
+        while not os.path.isdir(missing[-1]):
+            missing.append(os.path.dirname(missing[-1]))
+        if missing[1:]:
+            os.makedirs(self.root, exist_ok=True)
+            for folder in missing[1:]:
+                with _opened(os.open(folder, _ROOT)) as parent:
+                    os.fsync(parent)
+
+    @contextlib.contextmanager
+    def _folder(self, path: str, *, make: bool = False) -> Iterator[int]:
+        """Open a folder below the root, part by part."""
+        with contextlib.ExitStack() as opened:
+            folder = opened.enter_context(_opened(os.open(self.root, _ROOT)))
+            for name in path.split("/") if path else ():
+                if make:
+                    try:
+                        os.mkdir(name, dir_fd=folder)
+                        os.fsync(folder)
+                    except FileExistsError:
+                        pass
+                folder = opened.enter_context(_opened(os.open(name, _FOLDER, dir_fd=folder)))
+            yield folder
+
+    @contextlib.contextmanager
+    def _translated(self, path: str) -> Iterator[None]:
+        try:
+            yield
+        except HandoffError:
+            raise
+        except OSError as error:
+            self._raise(path, error)
+
+    def _raise(self, path: str, error: OSError) -> NoReturn:
+        uri = self.uri(path)
+        if isinstance(error, FileNotFoundError):
+            raise MissingError(
+                f"there is no artifact at {uri}", remedy="Run the producer again", address=path, uri=uri
+            ) from None
+        if error.errno in (errno.ELOOP, errno.ENOTDIR, errno.EISDIR, errno.ENXIO):
+            raise DeniedError(
+                f"{uri} is not touched: {_NOT_A_FILE}", remedy="Remove what was put there", address=path, uri=uri
+            ) from error
+        if isinstance(error, PermissionError) or error.errno == errno.EROFS:
+            raise DeniedError(
+                f"{uri}: {error.strerror}", remedy="Let this user read and write below the root", address=path, uri=uri
+            ) from error
+        raise UnreachableError(
+            f"{uri}: {error.strerror}", remedy="Mend the storage and try again", address=path, uri=uri
+        ) from error
+
+
+@contextlib.contextmanager
+def _opened(descriptor: int) -> Iterator[int]:
+    try:
+        yield descriptor
+    finally:
+        os.close(descriptor)
+
+
+def _read(file: io.FileIO, most: int) -> bytes:
+    data = file.read(most)
+    while len(data) < most and (more := file.read(most - len(data))):
+        data += more  # the system gives at most 2 GiB at once
+    return data
+
+
+def _files(folder: int, prefix: str) -> Iterator[str]:
+    with os.scandir(folder) as entries:
+        found = sorted(entries, key=lambda entry: entry.name)
+    for entry in found:
+        if entry.is_dir(follow_symlinks=False):
+            if prefix or entry.name != TEMPORARY:
+                with _opened(os.open(entry.name, _FOLDER, dir_fd=folder)) as below:
+                    yield from _files(below, f"{prefix}{entry.name}/")
+        elif entry.is_file(follow_symlinks=False):
+            yield prefix + entry.name

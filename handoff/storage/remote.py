@@ -1,0 +1,166 @@
+"""Artifacts on any fsspec filesystem, by the recipe for object stores: one PUT to write, one GET to read.
+
+A filesystem is made on first use and again in a forked child. Calls to an asynchronous one run as coroutines on its
+own loop with a deadline, and are cancelled when the caller is: an upload must not outlive its task.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import datetime as dt
+import os
+from collections.abc import Iterator, Mapping
+from typing import Any
+
+from handoff.errors import ConfigError, DeniedError, DependencyError, HandoffError, MissingError, UnreachableError
+
+_EXTRAS = {"s3": "s3", "s3a": "s3", "gs": "gcs", "gcs": "gcs", "abfs": "azure", "abfss": "azure", "az": "azure"}
+_REFUSED_STATUS = (401, 403)
+# What libraries raise where they find no credentials, told by name so that none is imported for it.
+_REFUSED_NAMES = (
+    "NoCredentialsError",
+    "PartialCredentialsError",
+    "ClientAuthenticationError",
+    "CredentialRetrievalError",
+)
+_TIMES = ("LastModified", "last_modified", "updated", "mtime", "created")
+
+
+class RemoteStorage:
+    """A prefix on an fsspec filesystem. See `handoff.storage.Storage` for what it promises."""
+
+    def __init__(self, protocol: str, prefix: str, options: Mapping[str, Any], timeout: float) -> None:
+        self.root = f"{protocol}://{prefix}"
+        self._protocol = protocol
+        self._prefix = prefix
+        self._options = dict(options)
+        self._timeout = timeout
+        self._made: tuple[int, Any] | None = None
+
+    def uri(self, path: str) -> str:
+        return f"{self.root}/{path}" if self._prefix else f"{self.root}{path}"
+
+    def write(self, path: str, data: bytes) -> None:
+        self._call(path, "pipe_file", self._full(path), data)
+
+    def read(self, path: str, most: int) -> bytes:
+        # With a range, no filesystem asks for the size first, and none reads in pieces of several versions.
+        data: bytes = self._call(path, "cat_file", self._full(path), start=0, end=most)
+        return data
+
+    def delete(self, path: str) -> bool:
+        try:
+            self._call(path, "rm_file", self._full(path))
+        except MissingError:
+            return False
+        return True
+
+    def exists(self, path: str) -> bool:
+        return self._info(path) is not None
+
+    def list(self, folder: str) -> Iterator[str]:
+        start = len(self._full(""))
+        try:
+            found = self._call(folder, "find", self._full(folder))
+        except MissingError:
+            return
+        for name in sorted(found):
+            yield name.lstrip("/")[start:]
+
+    def modified(self, path: str) -> str:
+        info = self._info(path) or {}
+        when = next((info[name] for name in _TIMES if info.get(name)), None)
+        if isinstance(when, int | float):
+            when = dt.datetime.fromtimestamp(when, dt.UTC)
+        return when.isoformat(timespec="seconds") if isinstance(when, dt.datetime) else str(when or "")
+
+    def _info(self, path: str) -> dict[str, Any] | None:
+        try:
+            info: dict[str, Any] = self._call(path, "info", self._full(path))
+        except MissingError:
+            return None
+        return info if info.get("type") == "file" else None
+
+    def _full(self, path: str) -> str:
+        return f"{self._prefix}/{path}" if self._prefix else path
+
+    def _call(self, path: str, name: str, *args: Any, **kwargs: Any) -> Any:
+        filesystem = self._filesystem()
+        try:
+            return self._run(filesystem, name, *args, **kwargs)
+        except Exception as error:  # every client library has errors of its own, and none of them is the caller's
+            raise self._translate(filesystem, path, error) from error
+
+    def _run(self, filesystem: Any, name: str, *args: Any, **kwargs: Any) -> Any:
+        if not filesystem.async_impl:
+            return getattr(filesystem, name)(*args, **kwargs)
+        call = getattr(filesystem, f"_{name}")(*args, **kwargs)
+        future = asyncio.run_coroutine_threadsafe(call, filesystem.loop)
+        try:
+            return future.result(self._timeout)
+        finally:
+            future.cancel()
+
+    def _filesystem(self) -> Any:
+        if self._made is None or self._made[0] != os.getpid():
+            self._made = (os.getpid(), self._make())
+        return self._made[1]
+
+    def _make(self) -> Any:
+        import fsspec
+
+        try:
+            kind = fsspec.get_filesystem_class(self._protocol)
+            # An asynchronous filesystem would answer from its listings: what was written since would be missing.
+            fixed = {"use_listings_cache": False} if kind.async_impl else {}
+            return fsspec.filesystem(self._protocol, **{**self._options, **fixed})
+        except ImportError:
+            extra = _EXTRAS.get(self._protocol, "")
+            package = f"dag-handoff[{extra}]" if extra else f"the package that fsspec needs for {self._protocol}://"
+            raise DependencyError(
+                f"{self.root} needs a library that is not installed", remedy=f"Install {package}", extra=extra
+            ) from None
+        except (TypeError, ValueError) as error:
+            # The options may hold secrets, and so may an error about them.
+            if self._protocol not in fsspec.available_protocols():
+                raise ConfigError(
+                    f"fsspec knows no protocol {self._protocol}://",
+                    remedy="Use a folder, s3://, gs:// or abfs:// (extras s3, gcs, azure), or install its filesystem",
+                ) from None
+            raise ConfigError(
+                f"the storage_options do not fit {self._protocol}:// ({type(error).__name__})",
+                remedy="Compare their names with the filesystem's arguments",
+            ) from None
+
+    def _translate(self, filesystem: Any, path: str, error: Exception) -> HandoffError:
+        uri = self.uri(path)
+        if isinstance(error, FileNotFoundError):
+            return self._missing(filesystem, path, uri)
+        status = getattr(error, "status", None) or getattr(error, "code", None)
+        if isinstance(error, PermissionError) or status in _REFUSED_STATUS or type(error).__name__ in _REFUSED_NAMES:
+            return DeniedError(
+                f"{uri}: {_shorten(error)}", remedy="Mend the permissions or the credentials", address=path, uri=uri
+            )
+        what = f"no answer within {self._timeout:g} s" if isinstance(error, TimeoutError) else _shorten(error)
+        return UnreachableError(f"{uri}: {what}", remedy="Try again when the storage answers", address=path, uri=uri)
+
+    def _missing(self, filesystem: Any, path: str, uri: str) -> HandoffError:
+        # A missing bucket and a missing object raise the same.
+        bucket = self._prefix.partition("/")[0]
+        try:
+            there = self._protocol == "memory" or self._run(filesystem, "exists", bucket)
+        except FileNotFoundError:
+            there = False
+        except Exception as error:  # as in _call
+            return self._translate(filesystem, path, error)
+        if there:
+            return MissingError(
+                f"there is no artifact at {uri}", remedy="Run the producer again", address=path, uri=uri
+            )
+        return UnreachableError(
+            f"there is no bucket {self._protocol}://{bucket}", remedy="Create it, or mend the root", uri=self.root
+        )
+
+
+def _shorten(error: Exception) -> str:
+    return f"{type(error).__name__}: {error}"[:500]
