@@ -58,10 +58,10 @@ class Address(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
         """
         match = _PATH.match(path)
         if match is not None and "~" not in path:
-            dag_id, run_id, task_id, map_index, item, key = match.groups()
+            *ids, map_index, item, key = match.groups()
             try:
-                ids = [_decode(text) for text in (dag_id, run_id, task_id, key)]
-                found = cls(*ids[:3], int(map_index), ids[3], None if item is None else int(item))
+                dag_id, run_id, task_id = map(_decode, ids)
+                found = cls(dag_id, run_id, task_id, int(map_index), _decode(key), None if item is None else int(item))
             except (UnicodeDecodeError, IdentityError):
                 found = None
             if found is not None and found.path == path:
@@ -70,7 +70,7 @@ class Address(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
 
 
 def folder_of(dag_id: str, run_id: str | None = None, task_id: str | None = None) -> str:
-    """The folder that holds all artifacts of a DAG, of one of its runs, or of one task of that run."""
+    """Give the folder that holds all artifacts of a DAG, of one of its runs, or of one task of that run."""
     segments = [_segment("dag_id=", dag_id)]
     if run_id is not None:
         segments.append(_segment("run_id=", run_id))

@@ -7,14 +7,14 @@ zstd frame with content size and checksum; ``zstd -dc`` gives the payload. Nothi
 from __future__ import annotations
 
 import struct
-from typing import Annotated, Literal
+from typing import Annotated, Final, Literal
 
 import msgspec
 
 from handoff.address import Address
 from handoff.errors import DamagedError, IdentityError, LimitError
 
-VERSION = 0
+VERSION: Final = 0
 #: How such an artifact begins: one of the sixteen magic numbers of skippable frames, little-endian.
 MAGIC = b"\x5d\x2a\x4d\x18"
 

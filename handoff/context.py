@@ -7,7 +7,7 @@ from __future__ import annotations
 
 import contextlib
 import sys
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Generator, Mapping, Sequence
 from contextvars import ContextVar
 from typing import Any
 
@@ -17,6 +17,7 @@ from handoff.address import Address
 from handoff.errors import IdentityError
 
 _AIRFLOW = ("airflow.sdk", "airflow.providers.standard.operators.python", "airflow.operators.python")
+_IDENTITY = ("dag_id", "run_id", "task_id", "map_index", "try_number")
 _TASK_INSTANCE = ("ti", "task_instance")
 _LAZY_SEQUENCES = ("LazyXComSequence", "LazyXComSelectSequence")
 
@@ -64,7 +65,7 @@ _current_run: ContextVar[Run | None] = ContextVar("handoff_run", default=None)
 
 
 @contextlib.contextmanager
-def run(*, dag_id: str, run_id: str, task_id: str | None = None, map_index: int = -1) -> Iterator[Run]:
+def run(*, dag_id: str, run_id: str, task_id: str | None = None, map_index: int = -1) -> Generator[Run]:
     """Say which run the decorated functions called inside belong to, where no orchestrator does.
 
     Arguments: ids as in `Address`; without a ``task_id``, each function's name is its own. Each address is written
@@ -79,7 +80,7 @@ def run(*, dag_id: str, run_id: str, task_id: str | None = None, map_index: int 
 
 
 @contextlib.contextmanager
-def inside(task: Task | None) -> Iterator[None]:
+def inside(task: Task | None) -> Generator[None]:
     """Let decorated functions that a task calls be plain functions."""
     if task is None or task.run is None:
         yield
@@ -100,18 +101,18 @@ def running(function: Callable[..., Any], arguments: Mapping[str, Any]) -> Task 
     """
     inside = _current_run.get()
     if inside is not None:
-        name = inside.task_id or getattr(function, "__name__", "")
+        name = inside.task_id or function.__name__
         return Task(inside.dag_id, inside.run_id, name, inside.map_index, run=inside)
     instance = _given(arguments) or _current()
     if instance is None or not _hands_over(instance, function):
         return None
-    ids = {name: getattr(instance, name, None) for name in ("dag_id", "run_id", "task_id", "map_index", "try_number")}
-    if None in ids.values():
-        missing = ", ".join(name for name, value in ids.items() if value is None)
+    ids: list[Any] = [getattr(instance, name, None) for name in _IDENTITY]
+    if None in ids:
+        unknown = _IDENTITY[ids.index(None)]
         raise IdentityError(
-            f"a task is running that does not tell its {missing}", remedy="Put with an explicit address"
+            f"a task is running that does not tell its {unknown}", remedy="Put with an explicit address"
         )
-    return Task(ids["dag_id"], ids["run_id"], ids["task_id"], ids["map_index"], max(1, ids["try_number"]))
+    return Task(*ids)
 
 
 def is_lazy_sequence(value: object) -> bool:
@@ -126,7 +127,7 @@ def is_task_decorator(value: object) -> bool:
 
 
 def _given(arguments: Mapping[str, Any]) -> Any:
-    """The task instance that the function asked for, where it is one."""
+    """Find the task instance among the arguments, where the function asked for it."""
     found = (arguments.get(name) for name in _TASK_INSTANCE)
     return next((value for value in found if type(getattr(value, "dag_id", None)) is str), None)
 
@@ -137,13 +138,13 @@ def _current() -> Any:
         if get_context is not None:
             try:
                 return get_context().get("ti")
-            except Exception:  # outside a task: RuntimeError in Airflow 3, AirflowException in Airflow 2
+            except Exception:  # noqa: BLE001, S112 - outside a task: RuntimeError in Airflow 3, one of its own in 2
                 continue
     return None
 
 
 def _hands_over(instance: Any, function: Callable[..., Any]) -> bool:
-    task = getattr(instance, "task", None)
+    task: Any = getattr(instance, "task", None)
     if not _is_callable_of(task, function):
         return False
     # Only where the whole return value is the result. Airflow reads the others itself: branches, sensors, commands,

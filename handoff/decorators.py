@@ -34,14 +34,14 @@ _MOST_NODES = 10_000
 def offload(function: Callable[P, R], /) -> Callable[P, R]: ...
 @overload
 def offload(
-    *, store: Store | None = None, inline_limit: int | None | UnsetType = UNSET, key: str = "return_value"
+    *, store: Store | None = None, inline_limit: int | UnsetType | None = UNSET, key: str = "return_value"
 ) -> Callable[[Callable[P, R]], Callable[P, R]]: ...
 def offload(
     function: Callable[..., Any] | None = None,
     /,
     *,
     store: Store | None = None,
-    inline_limit: int | None | UnsetType = UNSET,
+    inline_limit: int | UnsetType | None = UNSET,
     key: str = "return_value",
 ) -> Any:
     """Load the arguments of a task and hand over its result. Goes below ``@task``.
@@ -65,45 +65,18 @@ def offload(
 
 
 def _decorate(
-    function: Callable[..., Any], store: Store | None, inline_limit: int | None | UnsetType, key: str
+    function: Callable[..., Any], store: Store | None, inline_limit: int | UnsetType | None, key: str
 ) -> Callable[..., Any]:
     if context.is_task_decorator(function):
         raise ConfigError("@offload stands above @task", remedy="Write @task above @offload")
     if not callable(function):
         raise ConfigError(f"@offload decorates a function, not {type(function).__name__}")
-    loader = _Loader(function, store)
-    sender = _Sender(store, inline_limit, key)
-
+    wrap = _wrap
     if inspect.iscoroutinefunction(function):
-
-        @functools.wraps(function)
-        async def wrapper(*args: Any, **kwargs: Any) -> Any:
-            import asyncio
-
-            task = context.running(wrapper, kwargs)
-            args, kwargs = await asyncio.to_thread(loader.load, args, kwargs)
-            with context.inside(task):
-                result = await function(*args, **kwargs)
-            return await asyncio.to_thread(sender.send, result, task)
-
+        wrap = _wrap_async
     elif inspect.isgeneratorfunction(function):
-
-        @functools.wraps(function)
-        def wrapper(*args: Any, **kwargs: Any) -> Generator[Any, Any, Any]:
-            task = context.running(wrapper, kwargs)
-            args, kwargs = loader.load(args, kwargs)
-            result = yield from function(*args, **kwargs)
-            return sender.send(result, task)
-
-    else:
-
-        @functools.wraps(function)
-        def wrapper(*args: Any, **kwargs: Any) -> Any:
-            task = context.running(wrapper, kwargs)
-            args, kwargs = loader.load(args, kwargs)
-            with context.inside(task):
-                result = function(*args, **kwargs)
-            return sender.send(result, task)
+        wrap = _wrap_generator
+    wrapper = wrap(function, _Loader(function, store), _Sender(store, inline_limit, key))
 
     # Airflow reads the return annotation in the module of the wrapper, where its names mean nothing.
     returned = getattr(function, "__annotations__", {}).get("return")
@@ -111,6 +84,43 @@ def _decorate(
         resolved = _resolve_hint(function, returned)
         if resolved is not Any:
             wrapper.__annotations__ = {**function.__annotations__, "return": resolved}
+    return wrapper
+
+
+def _wrap(function: Callable[..., Any], loader: _Loader, sender: _Sender) -> Callable[..., Any]:
+    @functools.wraps(function)
+    def wrapper(*args: Any, **kwargs: Any) -> Any:
+        task = context.running(wrapper, kwargs)
+        args, kwargs = loader.load(args, kwargs)
+        with context.inside(task):
+            result = function(*args, **kwargs)
+        return sender.send(result, task)
+
+    return wrapper
+
+
+def _wrap_async(function: Callable[..., Any], loader: _Loader, sender: _Sender) -> Callable[..., Any]:
+    @functools.wraps(function)
+    async def wrapper(*args: Any, **kwargs: Any) -> Any:
+        import asyncio
+
+        task = context.running(wrapper, kwargs)
+        args, kwargs = await asyncio.to_thread(loader.load, args, kwargs)
+        with context.inside(task):
+            result = await function(*args, **kwargs)
+        return await asyncio.to_thread(sender.send, result, task)
+
+    return wrapper
+
+
+def _wrap_generator(function: Callable[..., Any], loader: _Loader, sender: _Sender) -> Callable[..., Any]:
+    @functools.wraps(function)
+    def wrapper(*args: Any, **kwargs: Any) -> Generator[Any, Any, Any]:
+        task = context.running(wrapper, kwargs)
+        args, kwargs = loader.load(args, kwargs)
+        result = yield from function(*args, **kwargs)
+        return sender.send(result, task)
+
     return wrapper
 
 
@@ -177,7 +187,7 @@ class _Loader:
 class _Sender:
     """Hands over what a function returned."""
 
-    def __init__(self, store: Store | None, inline_limit: int | None | UnsetType, key: str) -> None:
+    def __init__(self, store: Store | None, inline_limit: int | UnsetType | None, key: str) -> None:
         self._given_store = store
         self._inline_limit = inline_limit
         self._key = key
@@ -216,7 +226,7 @@ class _Sender:
             return {name: self._envelopes(node, task) for name, node in value.items()}
         return type(value)(self._envelopes(node, task) for node in value)
 
-    def _put(self, value: Any, task: Task, limit: int | None | UnsetType) -> Any:
+    def _put(self, value: Any, task: Task, limit: int | UnsetType | None) -> Any:
         store = self._given_store or default_store()
         return store.put(value, task.address(self._key), attempt=task.attempt, inline_limit=limit).to_json()
 
@@ -247,7 +257,7 @@ def _resolve_hint(function: Callable[..., Any], annotation: Any) -> Any:
     names = getattr(inspect.unwrap(function), "__globals__", {})
     try:
         return typing.get_type_hints(holder, globalns=names)["hint"]
-    except Exception:  # an annotation is any expression, and may raise anything
+    except Exception:  # noqa: BLE001 - an annotation is any expression, and may raise anything
         return Any
 
 

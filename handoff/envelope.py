@@ -6,7 +6,7 @@
 from __future__ import annotations
 
 import hashlib
-from typing import Annotated, Any, Literal, Protocol, TypeVar, cast
+from typing import Annotated, Any, Final, Literal, Protocol, TypeVar, cast
 
 import msgspec
 
@@ -15,7 +15,7 @@ from handoff.address import Address
 from handoff.config import ENVELOPE_CAP, MESSAGE_CAP
 from handoff.errors import ConfigError, EncodeError, EnvelopeError, IdentityError
 
-VERSION = 0
+VERSION: Final = 0
 MARK = "__handoff__"
 #: The codec of a value that travels as itself.
 PLAIN = "plain"
@@ -122,7 +122,7 @@ def read(message: object) -> Handoff:
 
 def bind(handoff: _HandoffT, store: Reader) -> _HandoffT:
     """Let ``handoff.load()`` read from ``store``. The store is no part of its JSON, equality, repr or pickle."""
-    handoff.__dict__["_store"] = store
+    vars(handoff)["_store"] = store
     return handoff
 
 

@@ -24,9 +24,8 @@ def parse_size(text: str) -> int:
 
 def human_size(size: int) -> str:
     """Write a number of bytes for people: ``5.0 MiB``."""
-    scaled = float(size)
-    for unit in ("bytes", "KiB", "MiB", "GiB"):
-        if abs(scaled) < 1024 or unit == "GiB":
-            break
-        scaled /= 1024
-    return f"{size:,} bytes" if unit == "bytes" else f"{scaled:,.1f} {unit}"
+    for unit in ("GiB", "MiB", "KiB"):
+        bytes_of_unit = _UNITS[unit.lower()]
+        if size >= bytes_of_unit:
+            return f"{size / bytes_of_unit:,.1f} {unit}"
+    return f"{size:,} bytes"

@@ -10,7 +10,7 @@ import functools
 import hashlib
 import os
 import warnings
-from collections.abc import Iterator, Mapping
+from collections.abc import Generator, Iterator, Mapping
 from typing import Any, TypeVar, overload
 
 import msgspec
@@ -80,7 +80,7 @@ class Store:
         return self._inline_limit
 
     def put(
-        self, value: object, at: Address, *, attempt: int = 1, inline_limit: int | None | UnsetType = UNSET
+        self, value: object, at: Address, *, attempt: int = 1, inline_limit: int | UnsetType | None = UNSET
     ) -> Handoff:
         """Keep a value at an address, and give what travels in its place.
 
@@ -309,7 +309,7 @@ class Store:
                 )
 
     @contextlib.contextmanager
-    def _placed(self, at: Address) -> Iterator[None]:
+    def _placed(self, at: Address) -> Generator[None]:
         """Let an error of the layers below say where it happened."""
         try:
             yield
@@ -321,24 +321,31 @@ class Store:
 
 
 def default_store() -> Store:
-    """Give the store that the environment names: ``HANDOFF_ROOT``, ``HANDOFF_INLINE_LIMIT``, ``HANDOFF_STORAGE_OPTIONS``.
+    """Give the store that the environment names.
+
+    It reads ``HANDOFF_ROOT``, ``HANDOFF_INLINE_LIMIT`` (``48 KiB``) and ``HANDOFF_STORAGE_OPTIONS`` (a JSON object).
 
     Without a root, artifacts go to ``$AIRFLOW_HOME/handoff``, else ``./.handoff``, and a warning says once that
     this serves one machine only. Raises: `ConfigError` naming the variable.
     """
     settings = from_environment()
     options = msgspec.json.encode(settings.storage_options)
-    return _store_of(settings.root, settings.is_given, settings.inline_limit, options)
+    if not settings.is_given:
+        _warn_of_default(settings.root)
+    return _store_of(settings.root, settings.inline_limit, options)
 
 
 @functools.lru_cache(maxsize=8)
-def _store_of(root: str, is_given: bool, inline_limit: int | None, options: bytes) -> Store:
-    if not is_given:
-        warnings.warn(
-            f"HANDOFF_ROOT is not set: artifacts go to {root}, which serves the tasks of one machine only. "
-            "Set it to a place that all workers reach, such as s3://bucket/prefix.",
-            stacklevel=3,
-        )
+def _warn_of_default(root: str) -> None:
+    warnings.warn(
+        f"HANDOFF_ROOT is not set: artifacts go to {root}, which serves the tasks of one machine only. "
+        "Set it to a place that all workers reach, such as s3://bucket/prefix.",
+        stacklevel=3,
+    )
+
+
+@functools.lru_cache(maxsize=8)
+def _store_of(root: str, inline_limit: int | None, options: bytes) -> Store:
     return Store(root, inline_limit=inline_limit, storage_options=msgspec.json.decode(options))
 
 

@@ -22,12 +22,15 @@ class Encoded(Protocol):
 
     def preview(self) -> str:
         """Describe the value in a line."""
+        ...
 
     def bare(self, room: int) -> bytes | None:
         """Give the payload as an inline handoff holds it, without a header; None where it is over ``room`` bytes."""
+        ...
 
     def artifact(self, header: Header) -> bytes:
         """Give the bytes at rest. The same value and header give the same bytes."""
+        ...
 
 
 class Codec(Protocol):
@@ -39,9 +42,11 @@ class Codec(Protocol):
 
     def encode(self, value: Any) -> Encoded:
         """Make a value ready. Raises: `EncodeError` naming the path, `LimitError`."""
+        ...
 
     def header(self, artifact: bytes) -> Header:
         """Read what an artifact says of itself. Raises: `DamagedError`."""
+        ...
 
     def decode(self, data: bytes, *, header: Header | None, type: Any, name: str, limit: int) -> Any:
         """Give the value of an artifact, or of an inline payload where ``header`` is None.
@@ -49,6 +54,7 @@ class Codec(Protocol):
         Arguments: ``type``, what the reader asks for; ``name``, the type's name as it was recorded; ``limit``,
         the most bytes to decompress into. Raises: `DamagedError`, `LimitError`.
         """
+        ...
 
 
 class _Entry(NamedTuple):

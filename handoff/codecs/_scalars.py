@@ -37,7 +37,7 @@ _SAFETY = (SafeUUID.unknown, SafeUUID.safe, SafeUUID.unsafe)
 _dump = msgspec.msgpack.Encoder().encode
 
 
-class Unencodable(Exception):
+class Unencodable(Exception):  # noqa: N818 - it says what a node is; EncodeError is the error that users see
     """A node that cannot be kept; its path is put together while the error rises through the containers."""
 
     def __init__(self, why: str, remedy: str) -> None:
@@ -108,10 +108,10 @@ def _pack_uuid(value: UUID) -> Ext:
 
 
 def _unpack_uuid(content: bytes) -> UUID:
-    return UUID(bytes=content[:16], is_safe=_SAFETY[content[16]] if len(content) == 17 else SafeUUID.unknown)
+    return UUID(bytes=content[:16], is_safe=_SAFETY[content[16] if content[16:] else 0])
 
 
-def _unpack_decimal(content: bytes) -> decimal.Decimal:
+def _unpack_decimal(content: bytes) -> Any:
     return _same_text(_DECIMALS.create_decimal, _DECIMALS.to_sci_string, content.decode("ascii"))
 
 
@@ -127,9 +127,9 @@ def _pack_moment(code: int) -> Callable[[Any], Ext]:
     return packer
 
 
-def _unpack_moment(kind: type[dt.datetime] | type[dt.time]) -> Callable[[bytes], Any]:
-    def unpacker(content: bytes) -> dt.datetime | dt.time:
-        text, fold, zone = _load(content) if len(content) and content[0] != 0x91 else (*_load(content), 0, None)
+def _unpack_moment(kind: type[dt.datetime | dt.time]) -> Callable[[bytes], Any]:
+    def unpacker(content: bytes) -> Any:
+        text, fold, zone = [*_load(content), 0, None][:3]
         value: Any = _same_text(kind.fromisoformat, kind.isoformat, text)
         return value.replace(fold=fold, tzinfo=_unpack_zone(zone))
 
@@ -171,7 +171,7 @@ def _pack_path(value: PurePath) -> Ext:
     return Ext(PATH, _dump([_PATHS.index(type(value)), _pack_text(str(value))]))
 
 
-def _unpack_path(content: bytes) -> PurePath:
+def _unpack_path(content: bytes) -> Any:
     flavour, text = _load(content)
     return _PATHS[flavour](text)
 
@@ -179,7 +179,7 @@ def _unpack_path(content: bytes) -> PurePath:
 def _pack_numpy(value: Any) -> Ext:
     numpy = sys.modules["numpy"]
     if type(value) is numpy.str_:
-        return Ext(NUMPY, _dump(["U", _pack_text(str(value))]))
+        return Ext(NUMPY, _dump(["U", _pack_text(str.__str__(value))]))
     if type(value) is numpy.bytes_:
         return Ext(NUMPY, _dump(["S", bytes(value)]))
     if isinstance(value, numpy.generic):

@@ -7,8 +7,9 @@ tree that msgspec gives back unchanged is told from the types of all its nodes a
 from __future__ import annotations
 
 import gc
+from collections.abc import Callable, Iterable
 from functools import cached_property
-from itertools import chain, compress, islice
+from itertools import chain, compress, islice, repeat
 from typing import Any, Final
 
 import msgspec
@@ -36,7 +37,8 @@ _NATIVE = frozenset({dict, list, str, int, float, bool, type(None), bytes})
 _CONTAINERS = frozenset({dict, list, tuple, set, frozenset})
 _NATIVE_KEYS = _NATIVE - _NATIVE_CONTAINERS
 _BATCH = 1000
-_PREVIEW_DEPTH, _PREVIEW_ITEMS, _PREVIEW_TEXT, _LABEL = 3, 6, 60, 40
+_PREVIEW_DEPTH, _PREVIEW_ITEMS, _PREVIEW_TEXT, _PREVIEW_BITS, _LABEL = 3, 6, 60, 128, 40
+_BRACKETS: dict[type, tuple[str, str]] = {list: ("[", "]"), tuple: ("(", ")"), dict: ("{", "}")}
 
 
 class Tree:
@@ -76,8 +78,8 @@ def header(data: bytes) -> Header:
     return artifact.split(data)[0]
 
 
-def decode(data: bytes, *, header: Header | None, type: Any, name: str, limit: int) -> Any:
-    """Decode what `encode` made. See `handoff.codecs.Codec`; ``type`` has no say yet."""
+def decode(data: bytes, *, header: Header | None, type: Any, name: str, limit: int) -> Any:  # noqa: ARG001 - no say yet
+    """Decode what `encode` made. See `handoff.codecs.Codec`."""
     frame = memoryview(data) if header is None else artifact.split(data)[1]
     expected = None if header is None else header.raw_size
     payload = artifact.decompress(frame, limit=min(limit, LARGEST), expected=expected)
@@ -236,7 +238,13 @@ def _pack_dict(value: dict[Any, Any], depth: int) -> Any:
     return Ext(MAP, _dump(list(chain.from_iterable(zip(keys, nodes, strict=True)))))
 
 
-_PACK = {list: _pack_list, tuple: _pack_tuple, set: _pack_set, frozenset: _pack_set, dict: _pack_dict}
+_PACK: dict[type, Callable[[Any, int], Any]] = {
+    list: _pack_list,
+    tuple: _pack_tuple,
+    set: _pack_set,
+    frozenset: _pack_set,
+    dict: _pack_dict,
+}
 
 
 def _unpack(code: int, content: memoryview) -> Any:
@@ -244,7 +252,7 @@ def _unpack(code: int, content: memoryview) -> Any:
         return _scalars.unpack(code, bytes(content))
     nodes = _load(content)
     if not isinstance(nodes, list):
-        raise ValueError(f"extension {code} holds no array")
+        raise TypeError(f"extension {code} holds no array")
     if code == TUPLE:
         return tuple(nodes)
     found = (
@@ -268,30 +276,24 @@ def _label(value: object) -> str:
 def _show(value: Any, depth: int) -> str:
     """Write a value in a line, without looking at more of it than is shown."""
     kind = type(value)
-    if kind is dict:
-        items = (f"{_show(key, depth - 1)}: {_show(node, depth - 1)}" for key, node in value.items())
-        return _brackets("{", items, len(value), "}", depth)
-    if kind is list:
-        return _brackets("[", (_show(node, depth - 1) for node in value), len(value), "]", depth)
-    if kind is tuple:
-        return _brackets(
-            "(", (_show(node, depth - 1) for node in value), len(value), ",)" if len(value) == 1 else ")", depth
-        )
+    if kind in (list, tuple, dict):
+        start, end = _BRACKETS[kind]
+        shown = map(_show_item, value.items(), repeat(depth)) if kind is dict else map(_show, value, repeat(depth - 1))
+        return _brackets(start, shown, len(value), ",)" if kind is tuple and len(value) == 1 else end, depth)
     if kind in (set, frozenset):
-        name = "" if kind is set and value else kind.__name__
-        return f"{name}{{{len(value):,} elements}}"
-    if kind in (str, bytes, bytearray):
-        return (
-            _shorten(repr(value[:_PREVIEW_TEXT]), _PREVIEW_TEXT)
-            if len(value) <= _PREVIEW_TEXT
-            else f"{value[:_PREVIEW_TEXT]!r}…"
-        )
-    if kind is int and value.bit_length() > 128:
+        return f"a {kind.__name__} of {len(value):,}"
+    if kind in (str, bytes, bytearray) and len(value) > _PREVIEW_TEXT:
+        return f"{value[:_PREVIEW_TEXT]!r}…"
+    if kind is int and value.bit_length() > _PREVIEW_BITS:
         return f"an int of {value.bit_length():,} bits"
     return _shorten(repr(value), _PREVIEW_TEXT)
 
 
-def _brackets(start: str, shown: Any, count: int, end: str, depth: int) -> str:
+def _show_item(item: tuple[Any, Any], depth: int) -> str:
+    return f"{_show(item[0], depth - 1)}: {_show(item[1], depth - 1)}"
+
+
+def _brackets(start: str, shown: Iterable[str], count: int, end: str, depth: int) -> str:
     if depth <= 0 and count:
         return f"{start}…{end}"
     more = ", …" if count > _PREVIEW_ITEMS else ""

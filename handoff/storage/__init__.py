@@ -29,27 +29,34 @@ class Storage(Protocol):
 
     def uri(self, path: str) -> str:
         """Name an object for people and engines: a plain path on local storage, else a URL."""
+        ...
 
     def write(self, path: str, data: bytes) -> None:
         """Put an object, over any that is there. Raises: `DeniedError`, `UnreachableError`."""
+        ...
 
     def read(self, path: str, most: int) -> bytes:
         """Give an object's bytes, and no more than ``most`` of them.
 
         Raises: `MissingError`, `DeniedError`, `UnreachableError`.
         """
+        ...
 
     def delete(self, path: str) -> bool:
         """Remove an object; False where none was there, on stores that tell. Raises: as `read`."""
+        ...
 
     def exists(self, path: str) -> bool:
         """Whether there is an object. Raises: `DeniedError`, `UnreachableError`."""
+        ...
 
     def list(self, folder: str) -> Iterator[str]:
         """Give the paths of all objects in a folder ("" for the root), sorted. Raises: as `exists`."""
+        ...
 
     def modified(self, path: str) -> str:
         """Say when an object was last written, in ISO 8601; empty where that is not known."""
+        ...
 
 
 def open_storage(root: str, options: Mapping[str, Any], timeout: float) -> Storage:

@@ -14,7 +14,7 @@ import io
 import os
 import secrets
 import stat
-from collections.abc import Iterator
+from collections.abc import Generator, Iterator
 from typing import NoReturn
 
 from handoff.errors import DeniedError, HandoffError, MissingError, UnreachableError
@@ -57,14 +57,10 @@ class LocalStorage:
                 os.fsync(target)
 
     def read(self, path: str, most: int) -> bytes:
-        folder, name = os.path.split(path)
         try:
-            with self._translated(path), self._folder(folder) as parent:
-                with open(os.open(name, _FILE, dir_fd=parent), "rb", buffering=0) as file:
-                    status = os.fstat(file.fileno())
-                    if not stat.S_ISREG(status.st_mode):
-                        raise OSError(errno.ELOOP, _NOT_A_FILE)
-                    return _read(file, min(most, status.st_size))
+            with self._translated(path), self._opened(path) as file:
+                size = os.fstat(file.fileno()).st_size
+                return _read(file, min(most, size))
         except MissingError:
             if os.path.isdir(self.root):
                 raise
@@ -116,14 +112,14 @@ class LocalStorage:
         if missing[1:]:
             os.makedirs(self.root, exist_ok=True)
             for folder in missing[1:]:
-                with _opened(os.open(folder, _ROOT)) as parent:
+                with _closing(os.open(folder, _ROOT)) as parent:
                     os.fsync(parent)
 
     @contextlib.contextmanager
-    def _folder(self, path: str, *, make: bool = False) -> Iterator[int]:
+    def _folder(self, path: str, *, make: bool = False) -> Generator[int]:
         """Open a folder below the root, part by part."""
         with contextlib.ExitStack() as opened:
-            folder = opened.enter_context(_opened(os.open(self.root, _ROOT)))
+            folder = opened.enter_context(_closing(os.open(self.root, _ROOT)))
             for name in path.split("/") if path else ():
                 if make:
                     try:
@@ -131,11 +127,19 @@ class LocalStorage:
                         os.fsync(folder)
                     except FileExistsError:
                         pass
-                folder = opened.enter_context(_opened(os.open(name, _FOLDER, dir_fd=folder)))
+                folder = opened.enter_context(_closing(os.open(name, _FOLDER, dir_fd=folder)))
             yield folder
 
     @contextlib.contextmanager
-    def _translated(self, path: str) -> Iterator[None]:
+    def _opened(self, path: str) -> Generator[io.FileIO]:
+        folder, name = os.path.split(path)
+        with self._folder(folder) as parent, open(os.open(name, _FILE, dir_fd=parent), "rb", buffering=0) as file:
+            if not stat.S_ISREG(os.fstat(file.fileno()).st_mode):
+                raise OSError(errno.ELOOP, _NOT_A_FILE)
+            yield file
+
+    @contextlib.contextmanager
+    def _translated(self, path: str) -> Generator[None]:
         try:
             yield
         except HandoffError:
@@ -163,7 +167,7 @@ class LocalStorage:
 
 
 @contextlib.contextmanager
-def _opened(descriptor: int) -> Iterator[int]:
+def _closing(descriptor: int) -> Generator[int]:
     try:
         yield descriptor
     finally:
@@ -183,7 +187,7 @@ def _files(folder: int, prefix: str) -> Iterator[str]:
     for entry in found:
         if entry.is_dir(follow_symlinks=False):
             if prefix or entry.name != TEMPORARY:
-                with _opened(os.open(entry.name, _FOLDER, dir_fd=folder)) as below:
+                with _closing(os.open(entry.name, _FOLDER, dir_fd=folder)) as below:
                     yield from _files(below, f"{prefix}{entry.name}/")
         elif entry.is_file(follow_symlinks=False):
             yield prefix + entry.name

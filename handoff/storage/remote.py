@@ -88,7 +88,7 @@ class RemoteStorage:
         filesystem = self._filesystem()
         try:
             return self._run(filesystem, name, *args, **kwargs)
-        except Exception as error:  # every client library has errors of its own, and none of them is the caller's
+        except Exception as error:  # client libraries raise errors of their own, which are no caller's business
             raise self._translate(filesystem, path, error) from error
 
     def _run(self, filesystem: Any, name: str, *args: Any, **kwargs: Any) -> Any:
@@ -107,7 +107,7 @@ class RemoteStorage:
         return self._made[1]
 
     def _make(self) -> Any:
-        import fsspec
+        import fsspec  # type: ignore[import-untyped]  # it ships no types
 
         try:
             kind = fsspec.get_filesystem_class(self._protocol)
@@ -151,7 +151,7 @@ class RemoteStorage:
             there = self._protocol == "memory" or self._run(filesystem, "exists", bucket)
         except FileNotFoundError:
             there = False
-        except Exception as error:  # as in _call
+        except Exception as error:  # noqa: BLE001 - as in _call
             return self._translate(filesystem, path, error)
         if there:
             return MissingError(
