@@ -62,7 +62,7 @@ class Address(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
             try:
                 dag_id, run_id, task_id = map(_decode, ids)
                 found = cls(dag_id, run_id, task_id, int(map_index), _decode(key), None if item is None else int(item))
-            except (UnicodeDecodeError, IdentityError):
+            except (UnicodeError, IdentityError):
                 found = None
             if found is not None and found.path == path:
                 return found

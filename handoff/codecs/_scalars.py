@@ -112,7 +112,8 @@ def _unpack_uuid(content: bytes) -> UUID:
 
 
 def _unpack_decimal(content: bytes) -> Any:
-    return _same_text(_DECIMALS.create_decimal, _DECIMALS.to_sci_string, content.decode("ascii"))
+    text = content.decode("ascii")
+    return _same_text(lambda text: decimal.Decimal(text, _DECIMALS), _DECIMALS.to_sci_string, text)
 
 
 def _pack_moment(code: int) -> Callable[[Any], Ext]:

@@ -133,7 +133,9 @@ def _library(name: str) -> Any:
 def _write(table: Any, metadata: dict[bytes, bytes]) -> bytes:
     arrow, parquet = _library("pyarrow"), _library("pyarrow.parquet")
     sink = arrow.BufferOutputStream()
-    with parquet.ParquetWriter(sink, table.schema, compression="zstd", write_page_checksum=True) as writer:
+    # Parquet's own name for the elements of a list would take the place of the table's.
+    options = {"compression": "zstd", "write_page_checksum": True, "use_compliant_nested_type": False}
+    with parquet.ParquetWriter(sink, table.schema, **options) as writer:
         writer.write_table(table)
         if metadata:
             writer.add_key_value_metadata({**metadata, _CHECK_KEY: _UNSEALED})
@@ -172,10 +174,10 @@ def _from_pandas(frame: Any) -> Any:
     doubtful = [name for name, dtype in frame.dtypes.items() if not _is_known(dtype)]
     try:
         for name in doubtful:
-            _check_pandas(frame[[name]].reset_index(drop=True), name)
+            _check_pandas(frame[[name]].reset_index(drop=True), name or "''")
         if not _is_counter(frame.index):
             _check_pandas(frame.iloc[:, :0], "index")
-        _check_pandas(frame.iloc[:0].drop(columns=doubtful), "columns")
+        _check_pandas((frame.iloc[:0] if len(frame.columns) else frame).drop(columns=doubtful), "columns")
         return arrow.Table.from_pandas(frame)
     except arrow.ArrowException as error:
         raise EncodeError(f"the value: a frame that Arrow does not take ({_first_line(error)})") from None

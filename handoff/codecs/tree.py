@@ -7,6 +7,7 @@ tree that msgspec gives back unchanged is told from the types of all its nodes a
 from __future__ import annotations
 
 import gc
+import struct
 from collections.abc import Callable, Iterable
 from functools import cached_property
 from itertools import chain, compress, islice, repeat
@@ -37,6 +38,7 @@ _NATIVE = frozenset({dict, list, str, int, float, bool, type(None), bytes})
 _CONTAINERS = frozenset({dict, list, tuple, set, frozenset})
 _NATIVE_KEYS = _NATIVE - _NATIVE_CONTAINERS
 _BATCH = 1000
+_POINTER = 8  # bytes of memory that an element takes at the least
 _PREVIEW_DEPTH, _PREVIEW_ITEMS, _PREVIEW_TEXT, _PREVIEW_BITS, _LABEL = 3, 6, 60, 128, 40
 _BRACKETS: dict[type, tuple[str, str]] = {list: ("[", "]"), tuple: ("(", ")"), dict: ("{", "}")}
 
@@ -88,7 +90,15 @@ def decode(data: bytes, *, header: Header | None, type: Any, name: str, limit: i
         _check_depth(value)
     except HandoffError:
         raise
-    except (msgspec.MsgspecError, ValueError, TypeError, ArithmeticError, LookupError, RecursionError) as error:
+    except (
+        msgspec.MsgspecError,
+        ValueError,
+        TypeError,
+        ArithmeticError,
+        LookupError,
+        RecursionError,
+        struct.error,
+    ) as error:
         raise DamagedError(f"the payload cannot be decoded: {error}") from None
     except MemoryError:
         raise LimitError(f"the payload of {human_size(len(payload))} needs more memory than there is") from None
@@ -130,7 +140,7 @@ def _is_native(value: object) -> bool:
             return True
         # Counted before anything is gathered: shared references can make a small value a huge tree.
         nodes += sum(map(len, level))
-        _check_size(nodes)
+        _check_size(nodes * _POINTER)
         below: list[Any] = []
         for start in range(0, len(level), _BATCH):
             found = _children(level[start : start + _BATCH])

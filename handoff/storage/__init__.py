@@ -65,9 +65,13 @@ def open_storage(root: str, options: Mapping[str, Any], timeout: float) -> Stora
     Arguments: ``root``, a folder or an fsspec URL; ``options`` for the filesystem; ``timeout`` in seconds for one
     call. Raises: `ConfigError`.
     """
-    if type(root) is not str or not root.strip() or "\\0" in root:
+    if type(root) is not str or not root.strip() or "\0" in root:
         raise ConfigError(f"a root is a folder or a URL, not {root!r}", remedy="Write it as in s3://bucket/prefix")
     scheme = _SCHEME.match(root)
+    if scheme is None and "://" in root:
+        raise ConfigError(
+            "the root is a chain of filesystems, or its protocol is misspelled", remedy="Name one filesystem"
+        )
     if scheme is None or scheme[1].lower() in _LOCAL:
         from handoff.storage.local import LocalStorage
 

@@ -61,7 +61,7 @@ class RemoteStorage:
     def list(self, folder: str) -> Iterator[str]:
         start = len(self._full(""))
         try:
-            found = self._call(folder, "find", self._full(folder))
+            found = self._call(folder, "find", self._full(folder).rstrip("/"))
         except MissingError:
             return
         for name in sorted(found):
@@ -113,20 +113,21 @@ class RemoteStorage:
             kind = fsspec.get_filesystem_class(self._protocol)
             # An asynchronous filesystem would answer from its listings: what was written since would be missing.
             fixed = {"use_listings_cache": False} if kind.async_impl else {}
-            return fsspec.filesystem(self._protocol, **{**self._options, **fixed})
+        except ValueError:
+            raise ConfigError(
+                f"fsspec knows no protocol {self._protocol}://",
+                remedy="Use a folder, s3://, gs:// or abfs:// (extras s3, gcs, azure), or install its filesystem",
+            ) from None
         except ImportError:
             extra = _EXTRAS.get(self._protocol, "")
             package = f"dag-handoff[{extra}]" if extra else f"the package that fsspec needs for {self._protocol}://"
             raise DependencyError(
                 f"{self.root} needs a library that is not installed", remedy=f"Install {package}", extra=extra
             ) from None
+        try:
+            return fsspec.filesystem(self._protocol, **{**self._options, **fixed})
         except (TypeError, ValueError) as error:
             # The options may hold secrets, and so may an error about them.
-            if self._protocol not in fsspec.available_protocols():
-                raise ConfigError(
-                    f"fsspec knows no protocol {self._protocol}://",
-                    remedy="Use a folder, s3://, gs:// or abfs:// (extras s3, gcs, azure), or install its filesystem",
-                ) from None
             raise ConfigError(
                 f"the storage_options do not fit {self._protocol}:// ({type(error).__name__})",
                 remedy="Compare their names with the filesystem's arguments",

@@ -1,0 +1,110 @@
+"""Whatever the sequence of puts, overwrites, deletes and crashes, the store holds what a dict would."""
+
+from __future__ import annotations
+
+import os
+import shutil
+import tempfile
+from pathlib import Path
+from typing import Any
+
+import hypothesis.strategies as st
+from hypothesis import settings
+from hypothesis.stateful import Bundle, RuleBasedStateMachine, initialize, invariant, multiple, rule
+
+from handoff import Address, Handoff, Inline, MissingError, StaleError, Store
+from handoff.testing import same, values
+
+ADDRESSES = st.builds(
+    Address, st.sampled_from(["d", "d=1", ".."]), st.sampled_from(["r", "r:2"]), st.just("t"), st.integers(-1, 1), item=st.none() | st.just(0)
+)  # fmt: skip
+
+
+class Crash(BaseException):
+    pass
+
+
+class StoreMachine(RuleBasedStateMachine):
+    """A local store beside a dict that is assumed to be perfect."""
+
+    handoffs: Bundle[Any] = Bundle("handoffs")
+
+    @initialize()
+    def start(self) -> None:
+        self.folder = tempfile.mkdtemp()
+        self.store = Store(self.folder)
+        self.model: dict[Address, Any] = {}
+
+    def teardown(self) -> None:
+        shutil.rmtree(self.folder)
+
+    @rule(
+        target=handoffs,
+        address=ADDRESSES,
+        value=values(leaves=8),
+        limit=st.sampled_from([0, 48 * 1024]),
+        attempt=st.integers(1, 3),
+    )
+    def put(self, address: Address, value: Any, limit: int, attempt: int) -> Any:
+        handoff = self.store.put(value, address, attempt=attempt, inline_limit=limit)
+        if not isinstance(handoff, Inline):
+            self.model[address] = value
+        elif attempt > 1:
+            self.model.pop(address, None)
+        return address, value, Handoff.from_json(handoff.to_json())
+
+    @rule(address=ADDRESSES, value=values(leaves=3), call=st.sampled_from(["fsync", "replace"]))
+    def crash(self, address: Address, value: Any, call: str) -> None:
+        original = getattr(os, call)
+
+        def fail(*args: Any, **kwargs: Any) -> Any:
+            raise Crash
+
+        setattr(os, call, fail)
+        try:
+            self.store.put(value, address, inline_limit=0)
+        except Crash:
+            pass
+        finally:
+            setattr(os, call, original)
+
+    @rule(address=ADDRESSES)
+    def delete(self, address: Address) -> None:
+        assert (address in self.model) == self.store.delete(address)
+        self.model.pop(address, None)
+
+    @rule(sent=handoffs)
+    def get(self, sent: Any) -> None:
+        address, value, handoff = sent
+        try:
+            found = self.store.get(handoff)
+        except MissingError:
+            assert address not in self.model
+        except StaleError:
+            assert not same(value, self.model[address])
+        else:
+            assert same(value, found)
+            assert isinstance(handoff, Inline) or same(value, self.model[address])
+
+    @rule(target=handoffs, sent=handoffs)
+    def put_again(self, sent: Any) -> Any:
+        address, value, handoff = sent
+        if isinstance(handoff, Inline):
+            return multiple()
+        again = self.store.put(value, address, inline_limit=0)
+        self.model[address] = value
+        assert (again.sha256, again.size) == (handoff.sha256, handoff.size)
+        return address, value, again
+
+    @invariant()
+    def holds_what_the_dict_holds(self) -> None:
+        assert set(self.model) == set(self.store.list())
+        for address, value in self.model.items():
+            assert self.store.exists(address)
+            assert same(value, self.store.get(address))
+        files = [path for path in Path(self.folder).rglob("*") if path.is_file()]
+        assert len(self.model) == len(files)
+
+
+TestStore = StoreMachine.TestCase
+TestStore.settings = settings(stateful_step_count=30, max_examples=max(20, settings().max_examples // 5))
