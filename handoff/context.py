@@ -104,7 +104,8 @@ def running(function: Callable[..., Any], arguments: Mapping[str, Any]) -> Task 
         name = inside.task_id or function.__name__
         return Task(inside.dag_id, inside.run_id, name, inside.map_index, run=inside)
     instance = _given(arguments) or _current()
-    if instance is None or not _hands_over(instance, function):
+    task: Any = getattr(instance, "task", None)
+    if not _is_callable_of(task, function):
         return None
     ids: list[Any] = [getattr(instance, name, None) for name in _IDENTITY]
     if None in ids:
@@ -112,13 +113,13 @@ def running(function: Callable[..., Any], arguments: Mapping[str, Any]) -> Task 
         raise IdentityError(
             f"a task is running that does not tell its {unknown}", remedy="Put with an explicit address"
         )
-    return Task(*ids)
+    found = Task(*ids)
+    return found if _hands_over(task, found.map_index) else None
 
 
-def is_lazy_sequence(value: object) -> bool:
-    """Whether an argument is what Airflow passes for the outputs of mapped tasks: a sequence that fetches each."""
-    kind = type(value)
-    return kind.__name__ in _LAZY_SEQUENCES and kind.__module__.startswith("airflow.") and isinstance(value, Sequence)
+def is_lazy_sequence(kind: type) -> bool:
+    """Whether a type is what Airflow passes for the outputs of mapped tasks: a sequence that fetches each."""
+    return kind.__name__ in _LAZY_SEQUENCES and kind.__module__.startswith("airflow.") and issubclass(kind, Sequence)
 
 
 def is_task_decorator(value: object) -> bool:
@@ -143,10 +144,7 @@ def _current() -> Any:
     return None
 
 
-def _hands_over(instance: Any, function: Callable[..., Any]) -> bool:
-    task: Any = getattr(instance, "task", None)
-    if not _is_callable_of(task, function):
-        return False
+def _hands_over(task: Any, map_index: int) -> bool:
     # Only where the whole return value is the result. Airflow reads the others itself: branches, sensors, commands,
     # several outputs, a list that is expanded.
     kind = getattr(task, "custom_operator_name", None) or type(task).__name__
@@ -154,7 +152,7 @@ def _hands_over(instance: Any, function: Callable[..., Any]) -> bool:
         return False
     if not getattr(task, "do_xcom_push", True) or getattr(task, "multiple_outputs", False):
         return False
-    return instance.map_index >= 0 or not any(True for _ in task.iter_mapped_dependants())
+    return map_index >= 0 or not any(True for _ in task.iter_mapped_dependants())
 
 
 def _is_callable_of(task: Any, function: Callable[..., Any]) -> bool:

@@ -26,6 +26,8 @@ R = TypeVar("R")
 
 _CONTAINERS = frozenset({dict, list, tuple})
 _HANDOFFS = frozenset({Inline, Stored})
+_OPENED = _CONTAINERS | _HANDOFFS
+_UNIONS = (types.UnionType, typing.Union)
 # A message cannot hold more nodes than this and a handoff among them.
 _MOST_NODES = 10_000
 
@@ -142,21 +144,22 @@ class _Loader:
     def _load(self, value: Any, hint: Any) -> Any:
         kind = type(value)
         if _is_handoff(hint):
-            return value if kind in _HANDOFFS else envelope.bind(envelope.read(value), self._store)
+            return value if value is None or kind in _HANDOFFS else envelope.bind(envelope.read(value), self._store)
         if kind in _HANDOFFS:
             return value.load(hint) if envelope.is_bound(value) else self._store.get(value, hint)
         if envelope.is_envelope(value):
             return self._store.get(value, hint)
         if kind in _CONTAINERS:
             return self._load_container(value, hint)
-        if context.is_lazy_sequence(value):
+        if context.is_lazy_sequence(kind):
             return [self._load(node, _hint_of_elements(hint)) for node in value]
         return value
 
     def _load_container(self, value: Any, hint: Any) -> Any:
         nodes = value.values() if type(value) is dict else value
         hint = _hint_of_elements(hint)
-        if not _is_handoff(hint) and _CONTAINERS.union(_HANDOFFS).isdisjoint(map(type, nodes)):
+        kinds = set(map(type, nodes))
+        if not _is_handoff(hint) and _OPENED.isdisjoint(kinds) and not any(map(context.is_lazy_sequence, kinds)):
             return value
         loaded = [self._load(node, hint) for node in nodes]
         if all(before is after for before, after in zip(nodes, loaded, strict=True)):
@@ -197,15 +200,15 @@ class _Sender:
             return result
         if type(result) in _HANDOFFS:
             return result.to_json()
+        store = self._given_store or default_store()
+        at = task.address(self._key)
         if _holds_handoffs(result):
-            return self._send_container(result, task)
-        return self._put(result, task, self._inline_limit)
+            return self._send_container(result, store, at)
+        return store.put(result, at, attempt=task.attempt, inline_limit=self._inline_limit).to_json()
 
-    def _send_container(self, result: Any, task: Task) -> Any:
-        message = self._envelopes(result, task)
-        limit = (
-            (self._given_store or default_store()).inline_limit if self._inline_limit is UNSET else self._inline_limit
-        )
+    def _send_container(self, result: Any, store: Store, at: Address) -> Any:
+        message = _envelopes(result, store, at)
+        limit = store.inline_limit if self._inline_limit is UNSET else self._inline_limit
         size = len(msgspec.json.encode(message))
         if size > (limit or MESSAGE_CAP):
             raise LimitError(
@@ -216,19 +219,16 @@ class _Sender:
             )
         return message
 
-    def _envelopes(self, value: Any, task: Task) -> Any:
-        if type(value) in _HANDOFFS:
-            return value.to_json()
-        if not _holds_handoffs(value):
-            # The address is of the whole result: a part of it has none, so it travels in the message or not at all.
-            return self._put(value, task, None)
-        if type(value) is dict:
-            return {name: self._envelopes(node, task) for name, node in value.items()}
-        return type(value)(self._envelopes(node, task) for node in value)
 
-    def _put(self, value: Any, task: Task, limit: int | UnsetType | None) -> Any:
-        store = self._given_store or default_store()
-        return store.put(value, task.address(self._key), attempt=task.attempt, inline_limit=limit).to_json()
+def _envelopes(value: Any, store: Store, at: Address) -> Any:
+    if type(value) in _HANDOFFS:
+        return value.to_json()
+    if not _holds_handoffs(value):
+        # The address is the whole result's: a part has none of its own, so it travels in the message or not at all.
+        return store.put(value, at, inline_limit=None).to_json()
+    if type(value) is dict:
+        return {name: _envelopes(node, store, at) for name, node in value.items()}
+    return type(value)(_envelopes(node, store, at) for node in value)
 
 
 def _holds_handoffs(value: Any) -> bool:
@@ -256,9 +256,11 @@ def _resolve_hint(function: Callable[..., Any], annotation: Any) -> Any:
     holder.__annotations__ = {"hint": annotation}
     names = getattr(inspect.unwrap(function), "__globals__", {})
     try:
-        return typing.get_type_hints(holder, globalns=names)["hint"]
+        hint = typing.get_type_hints(holder, globalns=names)["hint"]
     except Exception:  # noqa: BLE001 - an annotation is any expression, and may raise anything
         return Any
+    options = [option for option in typing.get_args(hint) if option is not types.NoneType]
+    return options[0] if typing.get_origin(hint) in _UNIONS and len(options) == 1 else hint
 
 
 def _is_handoff(hint: Any) -> bool:
@@ -267,4 +269,4 @@ def _is_handoff(hint: Any) -> bool:
 
 def _hint_of_elements(hint: Any) -> Any:
     arguments = [argument for argument in typing.get_args(hint) if argument is not Ellipsis]
-    return arguments[-1] if arguments and not isinstance(hint, types.UnionType) else Any
+    return arguments[-1] if arguments and typing.get_origin(hint) not in _UNIONS else Any

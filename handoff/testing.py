@@ -1,4 +1,4 @@
-"""For tests of your tasks, codecs and stores: what "identical" means, values of every kind, and the store's contract."""
+"""For tests of your tasks and stores: what "identical" means, values of every kind, and the store's contract."""
 
 from __future__ import annotations
 
@@ -6,7 +6,8 @@ import datetime as dt
 import decimal
 import struct
 import zoneinfo
-from collections.abc import Iterable
+from collections.abc import Callable, Iterable
+from importlib import import_module
 from pathlib import PurePosixPath, PureWindowsPath
 from typing import TYPE_CHECKING, Any
 from uuid import UUID
@@ -31,19 +32,15 @@ def same(left: Any, right: Any) -> bool:
         return same(list(left.items()), list(right.items()))
     if kind in (set, frozenset):
         return _same_elements(left, right)
-    package = name_of(kind).partition(".")[0]
-    if package == "pandas":
-        return _same_frames(left, right)
-    if package == "pyarrow":
-        return bool(left.schema.equals(right.schema, check_metadata=True)) and same(left.to_pylist(), right.to_pylist())
-    if package == "numpy":
-        return bool(left.dtype == right.dtype and left.tobytes() == right.tobytes())
-    return bool(_essence(left) == _essence(right))
+    compare = _COMPARE.get(name_of(kind).partition(".")[0])
+    return bool(compare(left, right) if compare else _essence(left) == _essence(right))
 
 
 def values(*, leaves: int = 30) -> SearchStrategy[Any]:
     """Give a Hypothesis strategy for trees of every type that the tree codec keeps, of up to ``leaves`` leaves."""
-    st = _strategies()
+    _require_hypothesis()
+    from hypothesis import strategies as st
+
     nodes = st.recursive(
         scalars(),
         lambda below: st.one_of(
@@ -59,7 +56,9 @@ def values(*, leaves: int = 30) -> SearchStrategy[Any]:
 
 def keys() -> SearchStrategy[Any]:
     """Give a Hypothesis strategy for hashable values, nested ones included."""
-    st = _strategies()
+    _require_hypothesis()
+    from hypothesis import strategies as st
+
     return st.recursive(
         _hashable_scalars(),
         lambda below: st.one_of(st.lists(below, max_size=3).map(tuple), st.frozensets(below, max_size=3)),
@@ -69,13 +68,17 @@ def keys() -> SearchStrategy[Any]:
 
 def scalars() -> SearchStrategy[Any]:
     """Give a Hypothesis strategy for single values of every type that the tree codec keeps."""
-    st = _strategies()
+    _require_hypothesis()
+    from hypothesis import strategies as st
+
     signalling = st.builds(_decimal, st.booleans(), st.integers(0, 10**6), st.just("N"))
     return st.one_of(_hashable_scalars(), st.binary(max_size=20).map(bytearray), signalling)
 
 
 def _hashable_scalars() -> SearchStrategy[Any]:
-    st = _strategies()
+    _require_hypothesis()
+    from hypothesis import strategies as st
+
     zones = st.one_of(
         st.none(),
         st.timezones(),
@@ -125,7 +128,7 @@ class StoreContract:
         """The last value put at an address is the one artifact there."""
         for value in ("first", ("second", 2), "third"):
             store.put(value, self.ADDRESS, inline_limit=0)
-        assert [self.ADDRESS] == list(store.list())
+        assert list(store.list()) == [self.ADDRESS]
         assert store.get(self.ADDRESS) == "third"
 
     def test_the_same_value_has_the_same_digest(self, store: Store) -> None:
@@ -140,7 +143,7 @@ class StoreContract:
         assert store.exists(self.ADDRESS)
         store.delete(self.ADDRESS)
         assert not store.exists(self.ADDRESS)
-        assert [] == list(store.list())
+        assert list(store.list()) == []
         _expect(MissingError, lambda: store.get(handoff))
 
     def test_list_is_by_dag_run_and_task(self, store: Store) -> None:
@@ -175,6 +178,22 @@ def _same_frames(left: Any, right: Any) -> bool:
     return all(same(list(left[name]), list(right[name])) for name in objects)
 
 
+def _same_tables(left: Any, right: Any) -> bool:
+    schema: bool = left.schema.equals(right.schema, check_metadata=True)
+    return schema and same(left.to_pylist(), right.to_pylist())
+
+
+def _same_numpy(left: Any, right: Any) -> bool:
+    return bool(left.dtype == right.dtype and left.tobytes() == right.tobytes())
+
+
+_COMPARE: dict[str, Callable[[Any, Any], bool]] = {
+    "numpy": _same_numpy,
+    "pandas": _same_frames,
+    "pyarrow": _same_tables,
+}
+
+
 def _essence(value: Any) -> Any:
     """Give what tells a value from every other of its type."""
     if isinstance(value, float):
@@ -205,14 +224,13 @@ def _decimal(negative: bool, digits: int, exponent: Any) -> decimal.Decimal:  # 
     return decimal.Decimal((int(negative), tuple(map(int, str(digits))), exponent))
 
 
-def _strategies() -> Any:
+def _require_hypothesis() -> None:
     try:
-        from hypothesis import strategies
+        import_module("hypothesis")
     except ImportError:
         raise DependencyError(
             "strategies need hypothesis, which is not installed", remedy="Install dag-handoff[testing]", extra="testing"
         ) from None
-    return strategies
 
 
 def _expect(error: type[Exception], act: Any) -> None:

@@ -220,6 +220,27 @@ def test_sizes_are_limited_on_both_ways(tmp_path: Path) -> None:
             small.get(what)
 
 
+def test_a_table_that_is_small_at_rest_and_large_in_memory_is_refused(tmp_path: Path) -> None:
+    """A Parquet file of one repeated value is refused by what it would take in memory, before it is read."""
+    handoff = Store(tmp_path).put(pd.DataFrame({"a": [0] * 200_000}), ADDRESS, inline_limit=0)
+    assert handoff.size < 5000
+    for what in (handoff, ADDRESS):
+        with pytest.raises(LimitError, match="allowed"):
+            Store(tmp_path, max_size=5000).get(what)
+
+
+def test_a_decompressor_that_gives_other_bytes_is_not_believed(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Fewer bytes than the frame declares are damage, even where the library says nothing."""
+
+    class Careless:
+        def decompress(self, *_: Any, **__: Any) -> bytes:
+            return b""
+
+    monkeypatch.setattr(zstandard, "ZstdDecompressor", Careless)
+    with pytest.raises(DamagedError, match="holds 0 bytes, and declares 1"):
+        artifact.decompress(artifact.compress(b"x"), limit=10)
+
+
 def test_dense_payloads_are_hardly_tried() -> None:
     """Random bytes are stored about as they are, repetitive ones squeezed; the choice gives the same bytes again."""
     import random

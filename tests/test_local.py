@@ -186,8 +186,8 @@ def test_a_read_in_pieces_is_put_together() -> None:
             piece, self.data = self.data[: min(most, 3)], self.data[min(most, 3) :]
             return piece
 
-    assert local._read(Piecemeal(b"0123456789"), 8) == b"01234567"  # type: ignore[arg-type]  # noqa: SLF001 - a stand-in
-    assert local._read(Piecemeal(b"0123"), 8) == b"0123"  # type: ignore[arg-type]  # noqa: SLF001 - a stand-in
+    assert local._read(Piecemeal(b"0123456789"), 8) == b"01234567"
+    assert local._read(Piecemeal(b"0123"), 8) == b"0123"
 
 
 def test_only_files_at_addresses_are_listed(store: Store) -> None:

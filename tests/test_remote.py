@@ -341,7 +341,7 @@ def test_a_local_root_takes_no_options(tmp_path: Any) -> None:
     assert Store(f"file://{tmp_path}/x").root == f"{tmp_path}/x"
     assert Store("~/x").root == os.path.expanduser("~/x")
     with pytest.raises(ConfigError, match="a folder or a URL"):
-        open_storage(3, {}, 1.0)  # type: ignore[arg-type]
+        open_storage(3, {}, 1.0)
 
 
 def test_when_an_object_was_written_is_said_as_far_as_it_is_known(
@@ -372,3 +372,16 @@ def test_a_folder_is_no_artifact(memory: None) -> None:
     storage = open_storage("memory://root", {}, 5.0)
     assert not storage.exists("dag_id=dag")
     assert [] == list(storage.list("dag_id=none"))
+
+
+def test_what_is_not_there_is_deleted_and_listed_as_nothing(
+    bucket: type[Bucket], memory: None, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Deleting nothing says so where the store tells, and a store that has no such folder lists none."""
+    assert not Store("memory://root").delete(ADDRESS)
+
+    async def find(self: Any, path: str, **_: Any) -> list[str]:
+        raise FileNotFoundError(path)
+
+    monkeypatch.setattr(Bucket, "_find", find)
+    assert [] == list(Store("bucket://bucket/p").list("dag"))

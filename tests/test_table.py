@@ -205,5 +205,9 @@ def test_a_parquet_file_of_another_is_damage(store: Store) -> None:
     assert header == table.header(good)
     with pytest.raises(DamagedError, match="a numpy.ndarray was recorded"):
         table.decode(good, header=header, type=Any, name="numpy.ndarray", limit=10**6)
+    torn = good[:4] + bytes(20) + good[24:]  # the pages, and not the footer
+    for bad in (good[:-50], torn):
+        with pytest.raises(DamagedError, match="cannot be read"):
+            table.decode(bad, header=header, type=Any, name="pandas.DataFrame", limit=10**6)
     with pytest.raises(DamagedError, match="cannot be read"):
-        table.decode(good[:-50], header=header, type=Any, name="pandas.DataFrame", limit=10**6)
+        table.decode(b"PAR1", header=header, type=Any, name="pandas.DataFrame", limit=10**6)

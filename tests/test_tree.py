@@ -104,7 +104,7 @@ def test_the_attributes_of_an_object_are_looked_at(store: Store) -> None:
         pass
 
     holder = Holder()
-    holder.pair = (1, 2)  # type: ignore[attr-defined]
+    holder.pair = (1, 2)
     value = [vars(holder), {1: 2}]
     assert same([{"pair": (1, 2)}, {1: 2}], store.get(store.put(value, ADDRESS)))
 
@@ -182,7 +182,7 @@ def test_nesting_is_limited_to_128(kind: str, store: Store) -> None:
 def test_a_value_that_holds_itself_is_refused(store: Store) -> None:
     """A list in itself is refused, and so is a tuple in a list in it."""
     for value in ([1], [()]):
-        value.append(value)  # type: ignore[arg-type]
+        value.append(value)
         with pytest.raises(LimitError, match="holds itself"):
             store.put(value, ADDRESS)
 

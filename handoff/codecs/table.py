@@ -172,15 +172,12 @@ def _from_pandas(frame: Any) -> Any:
         raise EncodeError("the value: a frame with attrs or flags, which Parquet does not keep", remedy="Clear them")
     _check_names(list(frame.columns))
     doubtful = [name for name, dtype in frame.dtypes.items() if not _is_known(dtype)]
-    try:
-        for name in doubtful:
-            _check_pandas(frame[[name]].reset_index(drop=True), name or "''")
-        if not _is_counter(frame.index):
-            _check_pandas(frame.iloc[:, :0], "index")
-        _check_pandas((frame.iloc[:0] if len(frame.columns) else frame).drop(columns=doubtful), "columns")
-        return arrow.Table.from_pandas(frame)
-    except arrow.ArrowException as error:
-        raise EncodeError(f"the value: a frame that Arrow does not take ({_first_line(error)})") from None
+    for name in doubtful:
+        _check_pandas(frame[[name]].reset_index(drop=True), name or "''")
+    if not _is_counter(frame.index):
+        _check_pandas(frame.iloc[:, :0], "index")
+    _check_pandas((frame.iloc[:0] if len(frame.columns) else frame).drop(columns=doubtful), "columns")
+    return arrow.Table.from_pandas(frame)
 
 
 def _check_names(names: list[Any]) -> None:

@@ -17,7 +17,7 @@ import stat
 from collections.abc import Generator, Iterator
 from typing import NoReturn
 
-from handoff.errors import DeniedError, HandoffError, MissingError, UnreachableError
+from handoff.errors import DeniedError, MissingError, UnreachableError
 from handoff.storage import TEMPORARY
 
 _ROOT = os.O_RDONLY | os.O_DIRECTORY | os.O_CLOEXEC
@@ -142,8 +142,6 @@ class LocalStorage:
     def _translated(self, path: str) -> Generator[None]:
         try:
             yield
-        except HandoffError:
-            raise
         except OSError as error:
             self._raise(path, error)
 

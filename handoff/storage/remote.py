@@ -6,7 +6,6 @@ own loop with a deadline, and are cancelled when the caller is: an upload must n
 
 from __future__ import annotations
 
-import asyncio
 import datetime as dt
 import os
 from collections.abc import Iterator, Mapping
@@ -95,6 +94,8 @@ class RemoteStorage:
         if not filesystem.async_impl:
             return getattr(filesystem, name)(*args, **kwargs)
         call = getattr(filesystem, f"_{name}")(*args, **kwargs)
+        import asyncio
+
         future = asyncio.run_coroutine_threadsafe(call, filesystem.loop)
         try:
             return future.result(self._timeout)

@@ -1,0 +1,564 @@
+"""`offload`: arguments arrive loaded, results leave as handoffs, and a plain function stays one."""
+
+from __future__ import annotations
+
+import asyncio
+import inspect
+import sys
+import threading
+import types
+from collections.abc import Generator, Sequence
+from typing import TYPE_CHECKING, Any, Optional
+
+import pandas as pd
+import pyarrow as pa
+import pytest
+
+import handoff
+from handoff import (
+    Address, ConfigError, EncodeError, Handoff, IdentityError, Inline, LimitError, Store, Stored, StaleError, context, offload, run,
+)  # fmt: skip
+from handoff.testing import same
+
+if TYPE_CHECKING:
+    from somewhere import Unknown
+
+LARGE = [("row", n, "x" * (n % 50)) for n in range(30_000)]
+
+
+def address_of(task_id: str, **more: Any) -> Address:
+    return Address("dag", "run", task_id, **more)
+
+
+@pytest.fixture
+def here(store: Store, monkeypatch: pytest.MonkeyPatch) -> Store:
+    """Make the test's store the default one."""
+    monkeypatch.setenv("HANDOFF_ROOT", store.root)
+    return store
+
+
+def test_a_pipeline_of_plain_functions(here: Store) -> None:
+    """In a run, each function's result leaves as its envelope and arrives as a value in the next."""
+
+    @offload
+    def extract() -> list[Any]:
+        return LARGE
+
+    @offload
+    def count(rows: list[Any]) -> int:
+        assert same(LARGE, rows)
+        return len(rows)
+
+    with run(dag_id="dag", run_id="run"):
+        rows = extract()
+        total = count(rows)
+    assert isinstance(rows, dict)
+    assert (rows["kind"], rows["type"], total) == ("stored", "list", 30_000)
+    assert [address_of("extract")] == list(here.list())
+
+
+def test_without_a_run_it_is_a_plain_function(here: Store) -> None:
+    """Outside any task or run the result is the very object, and nothing is stored; a handoff still arrives loaded."""
+
+    @offload
+    def double(values: list[int]) -> list[int]:
+        return values * 2
+
+    given, sent = [1, 2], here.put([3], address_of("t"), inline_limit=0)
+    assert double(given) == [1, 2, 1, 2]
+    assert double(sent.to_json()) == [3, 3]
+    marker = object()
+    assert offload(lambda x: x)(marker) is marker
+
+
+def test_arguments_are_loaded_wherever_they_were_given(store: Store) -> None:
+    """Envelopes and handoffs are loaded as arguments, in lists, tuples and dicts, positional, named and surplus."""
+    stored = store.put(LARGE, address_of("a"), inline_limit=0)
+    small = store.put((1, 2), address_of("b"))
+    unbound = Handoff.from_json(stored.to_json())
+
+    @offload(store=store)
+    def echo(first: Any, *more: Any, named: Any = None, **others: Any) -> Any:
+        return first, more, named, others
+
+    found = echo(
+        stored.to_json(),
+        [small.to_json(), 3],
+        (unbound, stored),
+        named={"k": {"deep": [small]}},
+        other=small.to_json(),
+    )
+    assert found == (LARGE, ([(1, 2), 3], (LARGE, LARGE)), {"k": {"deep": [(1, 2)]}}, {"other": (1, 2)})
+
+
+def test_arguments_that_are_no_handoffs_are_untouched(store: Store) -> None:
+    """What holds no handoff is passed on as the very object, however deep and whatever its type."""
+
+    class Proxy(dict[str, Any]):
+        def __contains__(self, key: object) -> bool:
+            raise AssertionError("a lazy proxy was evaluated")
+
+    for value in ([1, {"a": (2, [3])}], {"k": []}, (), Proxy(a=1), "s3://x", None, [Proxy()], {"conf": [[{}]]}):
+        assert offload(store=store)(lambda x: x)(value) is value
+
+
+class LazyXComSequence(Sequence[Any]):
+    """A stand-in for what Airflow passes for the outputs of mapped tasks: each element is fetched when asked for."""
+
+    def __init__(self, values: list[Any]) -> None:
+        self.values = values
+
+    def __getitem__(self, index: Any) -> Any:
+        return self.values[index]
+
+    def __len__(self) -> int:
+        return len(self.values)
+
+
+LazyXComSequence.__module__ = "airflow.sdk.execution_time.lazy_sequence"
+
+
+def test_a_lazy_sequence_arrives_as_a_list(store: Store) -> None:
+    """The outputs of mapped tasks arrive as a list of loaded values, also inside other arguments."""
+    sent = [store.put((n,), address_of("t", map_index=n), inline_limit=0).to_json() for n in range(3)]
+    echo = offload(store=store)(lambda x: x)
+    assert echo(LazyXComSequence([*sent, 3])) == [(0,), (1,), (2,), 3]
+    assert echo({"all": LazyXComSequence(sent)}) == {"all": [(0,), (1,), (2,)]}
+
+
+def test_the_annotation_picks_the_library_or_the_handoff(store: Store) -> None:
+    """A parameter's type picks the library of a table; one annotated Handoff gets the handoff, small or large."""
+    frame = pd.DataFrame({"a": [1, 2]})
+    table = store.put(frame, address_of("t"), inline_limit=0).to_json()
+    tables = [table, table]
+
+    @offload(store=store)
+    def take(
+        a: pa.Table,
+        b: pd.DataFrame,
+        c: Handoff,
+        *rest: pa.Table,
+        d: list[Handoff],
+        e: Optional[Handoff] = None,
+        f: list[pa.Table] = [],
+        g: dict[str, pa.Table] = {},
+        h: Unknown = None,
+        i: 1 / 0 = 3,
+        j: pa.Table | None = None,
+    ) -> Any:  # noqa: B006, F821, UP045
+        return a, b, c, rest, d, e, f, g, h, i, j
+
+    a, b, c, rest, d, e, f, g, h, i, j = take(
+        table, table, table, table, d=tables, e=None, f=tables, g={"k": table}, h=table, i=table, j=table
+    )
+    assert [type(x) for x in (a, b, c, *rest, *d, *f, *g.values(), j)] == [
+        pa.Table, pd.DataFrame, Stored, pa.Table, Stored, Stored, pa.Table, pa.Table, pa.Table, pa.Table
+    ]  # fmt: skip
+    assert e is None
+    assert [type(x) for x in (h, i)] == [pd.DataFrame, pd.DataFrame]
+    assert same(frame, c.load())
+    plain = offload(store=store)(_takes_handoff)("plain text")
+    assert isinstance(plain, Inline)
+    assert plain.load() == "plain text"
+    assert offload(store=store)(_takes_handoff)(plain) is plain
+
+
+def _takes_handoff(value: Handoff) -> Handoff:
+    return value
+
+
+def test_options_of_the_decorator_win(store: Store, here: Store, tmp_path: Any) -> None:
+    """The decorator's store, limit and key are used in place of the defaults."""
+    other = Store(tmp_path / "other")
+
+    @offload(store=other, inline_limit=0, key="rows")
+    def extract() -> int:
+        return 1
+
+    @offload(inline_limit=None)
+    def huge() -> bytes:
+        return bytes(range(256)) * 8000 + __import__("os").urandom(2_000_000)
+
+    with run(dag_id="dag", run_id="run"):
+        assert extract()["kind"] == "stored"
+        with pytest.raises(LimitError, match=r"does not fit into a message of 1\.0 MiB"):
+            huge()
+    assert [address_of("extract", key="rows")] == list(other.list())
+    assert [] == list(here.list())
+
+
+def test_a_run_writes_each_address_once(here: Store) -> None:
+    """Calling a function twice in a run is refused; a map index, another key or another run makes it another address."""
+
+    @offload(inline_limit=0)
+    def step(n: int) -> int:
+        return n
+
+    with run(dag_id="dag", run_id="run"):
+        step(1)
+        with pytest.raises(
+            IdentityError, match=r"already written in this run\. Open a run\(…, map_index=…\)"
+        ) as caught:
+            step(2)
+    assert caught.value.address == address_of("step").path
+    for index in range(3):
+        with run(dag_id="dag", run_id="run", map_index=index, task_id="mapped"):
+            step(index)
+    assert [
+        address_of("mapped", map_index=0),
+        address_of("mapped", map_index=1),
+        address_of("mapped", map_index=2),
+        address_of("step"),
+    ] == sorted(here.list(), key=lambda a: a.path)
+    with pytest.raises(IdentityError), run(dag_id="", run_id="r"):
+        pass
+
+
+def test_a_helper_called_by_a_task_is_a_plain_function(here: Store) -> None:
+    """A decorated function that another one calls gives its value and stores nothing."""
+
+    @offload(inline_limit=0)
+    def helper() -> tuple[int, ...]:
+        return (1, 2)
+
+    @offload(inline_limit=0)
+    def task() -> int:
+        return len(helper())
+
+    with run(dag_id="dag", run_id="run") as opened:
+        assert task()["type"] == "int"
+        helper()
+        assert opened.dag_id == "dag"
+    assert [address_of("helper"), address_of("task")] == sorted(here.list(), key=lambda a: a.task_id)
+
+
+def test_async_functions_and_generators(here: Store) -> None:
+    """Wrappers are of the function's own kind, and do the same."""
+
+    @offload(inline_limit=0)
+    async def fetch(rows: list[int]) -> tuple[int, ...]:
+        await asyncio.sleep(0)
+        return tuple(rows)
+
+    @offload(inline_limit=0)
+    def steps(rows: tuple[int, ...]) -> Generator[str, None, int]:
+        yield "working"
+        return sum(rows)
+
+    assert inspect.iscoroutinefunction(fetch)
+    assert inspect.isgeneratorfunction(steps)
+
+    async def main() -> Any:
+        return await fetch([1, 2])
+
+    def drain(generator: Generator[str, None, int]) -> Any:
+        assert next(generator) == "working"
+        with pytest.raises(StopIteration) as stopped:
+            next(generator)
+        return stopped.value.value
+
+    assert asyncio.run(main()) == (1, 2)
+    with run(dag_id="dag", run_id="run"):
+        sent = asyncio.run(main())
+        total = drain(steps(sent))
+    assert (sent["type"], here.get(total)) == ("tuple", 3)
+
+
+def test_the_signature_stays(store: Store) -> None:
+    """Name, docstring, signature and annotations are the function's own; a return type that is text is resolved."""
+
+    def task(a: int, *args: str, ti: Any = None, **context: Any) -> dict[str, Store]:
+        """Do it."""
+        return {}
+
+    wrapper = offload(store=store)(task)
+    assert inspect.signature(wrapper) == inspect.signature(task)
+    assert (wrapper.__name__, wrapper.__doc__) == ("task", "Do it.")
+    assert wrapper.__annotations__["return"] == dict[str, Store]
+    assert task.__annotations__["return"] == "dict[str, Store]"
+
+    def unknown() -> Unknown:
+        return 1
+
+    assert offload(unknown).__annotations__["return"] == "Unknown"
+    assert inspect.unwrap(wrapper) is task
+
+
+class FakeDecorator:
+    """What ``@task`` makes of a function."""
+
+    _airflow_is_task_decorator = True
+
+    def __call__(self) -> None: ...
+
+
+def test_a_misuse_is_refused_when_the_dag_is_parsed(store: Store) -> None:
+    """Above @task, on no function, with a store, limit or key that is none: a clear error at once."""
+    with pytest.raises(ConfigError, match="Write @task above @offload"):
+        offload(FakeDecorator())
+    with pytest.raises(ConfigError, match="decorates a function, not int"):
+        offload(store=store)(3)
+    with pytest.raises(ConfigError, match="store must be a Store, not str"):
+        offload(store="s3://bucket")
+    for limit in ("48k", -2, 2**21, 1.5, True):
+        with pytest.raises(ConfigError, match="inline_limit must be"):
+            offload(inline_limit=limit)
+    with pytest.raises(IdentityError, match="key"):
+        offload(key="")
+
+
+def test_handoffs_in_a_returned_container_travel_as_envelopes(here: Store) -> None:
+    """A Handoff that is returned, alone or in containers, is its envelope there; the rest travels beside it."""
+    stored = here.put(LARGE, address_of("a"), inline_limit=0)
+
+    @offload
+    def alone() -> Handoff:
+        return stored
+
+    @offload
+    def several() -> Any:
+        return {"all": [stored, 3, (1, 2)], "pair": (stored, "x"), "none": []}
+
+    @offload
+    def take(x: Any) -> bool:
+        return bool(x == {"all": [LARGE, 3, (1, 2)], "pair": (LARGE, "x"), "none": []})
+
+    with run(dag_id="dag", run_id="run"):
+        assert alone() == stored.to_json()
+        sent = several()
+        assert sent["all"][0] == sent["pair"][0] == stored.to_json()
+        assert sent["all"][1] == 3
+        assert take(sent) is True
+    assert [address_of("a")] == list(here.list())
+
+
+def test_a_container_with_handoffs_keeps_to_the_limit(here: Store) -> None:
+    """Handoffs and values that make a message over the limit are refused, and a Handoff in a tree too large to look through too."""
+    stored = here.put(LARGE, address_of("a"), inline_limit=0)
+
+    @offload
+    def many() -> Any:
+        return [stored] * 200
+
+    @offload(inline_limit=2000)
+    def more() -> Any:
+        return [stored] * 10
+
+    @offload
+    def buried() -> Any:
+        return [*range(20_000), stored]
+
+    with run(dag_id="dag", run_id="run"):
+        for function in (many, more):
+            with pytest.raises(LimitError, match="Return fewer"):
+                function()
+        with pytest.raises(EncodeError, match=r"\[20000\]"):
+            buried()
+
+
+def test_the_default_store_warns_once_that_it_is_local(tmp_path: Any, monkeypatch: pytest.MonkeyPatch) -> None:
+    """With nothing set, artifacts go to a local folder, and one warning says whom that serves."""
+    monkeypatch.chdir(tmp_path)
+    with pytest.warns(UserWarning, match="which serves the tasks of one machine only") as caught:
+        first, again = handoff.default_store(), handoff.default_store()
+    assert (len(caught), first.root) == (1, str(tmp_path / ".handoff"))
+    assert first is again
+    monkeypatch.setenv("AIRFLOW_HOME", str(tmp_path / "airflow"))
+    with pytest.warns(UserWarning, match="HANDOFF_ROOT"):
+        assert handoff.default_store().root == str(tmp_path / "airflow" / "handoff")
+
+
+# --- an orchestrator, by its shape ------------------------------------------------------------------------------
+
+
+class FakeTask:
+    custom_operator_name = "@task"
+    do_xcom_push = True
+    multiple_outputs = False
+
+    def __init__(self, function: Any, dependants: Sequence[Any] = (), **changes: Any) -> None:
+        self.python_callable = function
+        self.iter_mapped_dependants = lambda: iter(dependants)
+        vars(self).update(changes)
+
+
+class FakeInstance:
+    def __init__(self, task: Any, **changes: Any) -> None:
+        self.task, self.dag_id, self.run_id, self.task_id, self.map_index, self.try_number = (
+            task,
+            "dag",
+            "run",
+            "task",
+            -1,
+            1,
+        )
+        vars(self).update(changes)
+
+
+@pytest.fixture
+def airflow(monkeypatch: pytest.MonkeyPatch) -> types.SimpleNamespace:
+    """A module of Airflow's name that answers get_current_context as it would."""
+    module = types.SimpleNamespace(instance=None)
+
+    def get_current_context() -> dict[str, Any]:
+        if module.instance is None:
+            raise RuntimeError("Current context was requested but no context was found!")
+        return {"ti": module.instance}
+
+    module.get_current_context = get_current_context
+    monkeypatch.setitem(sys.modules, "airflow.sdk", module)
+    return module
+
+
+def test_the_running_task_hands_over(here: Store, airflow: Any) -> None:
+    """In a task, its own callable leaves an envelope under the task's address and attempt."""
+
+    @offload(inline_limit=0)
+    def step() -> int:
+        return 1
+
+    assert step() == 1
+    for callable_ in (
+        step,
+        types.SimpleNamespace(func=step),
+        types.SimpleNamespace(__wrapped__=step),
+        types.SimpleNamespace(__func__=step),
+    ):
+        airflow.instance = FakeInstance(FakeTask(callable_), map_index=4, try_number=3)
+        message = step()
+        assert isinstance(message, dict)
+        assert (message["address"]["map_index"], message["attempt"]) == (4, 3)
+    assert [address_of("task", map_index=4)] == list(here.list())
+
+
+def test_the_functions_own_ti_wins(here: Store, airflow: Any) -> None:
+    """A task instance that the function takes says who is running; an argument of that name that is none does not."""
+
+    @offload(inline_limit=0)
+    def step(ti: Any = None, task_instance: Any = None) -> int:
+        return 1
+
+    own = FakeInstance(FakeTask(step), task_id="own")
+    airflow.instance = FakeInstance(FakeTask(step), task_id="current")
+    for arguments, expected in (
+        ({"ti": own}, "own"),
+        ({"task_instance": own}, "own"),
+        ({"ti": 3}, "current"),
+        ({}, "current"),
+    ):
+        message = step(**arguments)
+        assert isinstance(message, dict)
+        assert message["address"]["task_id"] == expected
+
+
+NOT_HANDED_OVER: dict[str, dict[str, Any]] = {
+    "a branch": {"custom_operator_name": "@task.branch"}, "a sensor": {"custom_operator_name": "@task.sensor"},
+    "no push": {"do_xcom_push": False}, "several outputs": {"multiple_outputs": True}, "an expanded list": {"dependants": ["mapped"]},
+    "an operator of another kind": {"custom_operator_name": None},
+}  # fmt: skip
+
+
+@pytest.mark.parametrize("shape", NOT_HANDED_OVER.values(), ids=NOT_HANDED_OVER)
+def test_what_airflow_reads_itself_is_left_alone(shape: dict[str, Any], here: Store, airflow: Any) -> None:
+    """A result that is no plain hand-over stays the value that Airflow expects."""
+
+    @offload(inline_limit=0)
+    def step() -> list[int]:
+        return [1]
+
+    airflow.instance = FakeInstance(FakeTask(step, **shape))
+    assert step() == [1]
+    assert [] == list(here.list())
+
+
+def test_a_mapped_instance_hands_over_whoever_maps_after_it(here: Store, airflow: Any) -> None:
+    """The list that a later task expands is the list of all instances, so that each one's result is its own."""
+
+    @offload(inline_limit=0)
+    def step() -> list[int]:
+        return [1]
+
+    airflow.instance = FakeInstance(FakeTask(step, ["mapped"]), map_index=0)
+    assert isinstance(step(), dict)
+
+
+class PythonOperator(FakeTask):
+    custom_operator_name = None
+
+
+def test_a_classic_python_operator_hands_over(here: Store, airflow: Any) -> None:
+    """An operator without the decorator hands over the result of its callable."""
+
+    @offload(inline_limit=0)
+    def step() -> int:
+        return 1
+
+    airflow.instance = FakeInstance(PythonOperator(step))
+    assert isinstance(step(), dict)
+
+
+def test_a_function_inside_a_task_is_a_plain_function(here: Store, airflow: Any) -> None:
+    """A decorated helper, or one that another task's callable calls, gives its value."""
+
+    @offload(inline_limit=0)
+    def helper() -> int:
+        return 1
+
+    airflow.instance = FakeInstance(FakeTask(lambda: helper()))  # noqa: PLW0108 - another callable
+    assert helper() == 1
+    airflow.instance = FakeInstance(None)
+    assert helper() == 1
+
+
+@pytest.mark.parametrize("name", ["run_id", "task_id", "map_index", "try_number"])
+def test_a_task_without_identity_writes_nothing(name: str, here: Store, airflow: Any) -> None:
+    """A task instance that lacks a part of its identity raises IdentityError naming it."""
+
+    @offload(inline_limit=0)
+    def step() -> int:
+        return 1
+
+    airflow.instance = FakeInstance(FakeTask(step), **{name: None})
+    if name == "map_index":
+        airflow.instance.task.iter_mapped_dependants = lambda: iter(())
+    with pytest.raises(IdentityError, match=name):
+        step()
+    assert [] == list(here.list())
+
+
+def test_a_module_that_is_not_loaded_is_not_imported(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Looking for a running task imports nothing."""
+    for name in [*sys.modules]:
+        if name.startswith("airflow"):
+            monkeypatch.delitem(sys.modules, name)
+    assert context.running(test_a_module_that_is_not_loaded_is_not_imported, {}) is None
+    assert not any(name.startswith("airflow") for name in sys.modules)
+
+
+def test_a_retry_overwrites_and_an_old_envelope_is_stale(here: Store, airflow: Any) -> None:
+    """The second attempt's artifact takes the place of the first's, whose envelope says so."""
+    results = iter([(1,), (2,)])
+
+    @offload(inline_limit=0)
+    def step() -> tuple[int]:
+        return next(results)
+
+    messages: list[Any] = []
+    for attempt in (1, 2):
+        airflow.instance = FakeInstance(FakeTask(step), try_number=attempt)
+        messages.append(step())
+    assert here.get(messages[1]) == (2,)
+    with pytest.raises(StaleError, match="attempt 1"):
+        here.get(messages[0])
+    assert 1 == len(list(here.list()))
+
+
+def test_threads_of_a_run_are_their_own(here: Store) -> None:
+    """A run is of the code that opened it: another thread is outside."""
+    found: list[Any] = []
+    step = offload(inline_limit=0)(lambda: 1)
+    with run(dag_id="dag", run_id="run", task_id="step"):
+        thread = threading.Thread(target=lambda: found.append(step()))
+        thread.start()
+        thread.join()
+    assert found == [1]
