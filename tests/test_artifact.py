@@ -32,8 +32,8 @@ from handoff import (
     StaleError,
     Store,
     Stored,
+    artifact,
 )
-from handoff import artifact
 from handoff.testing import same
 
 ADDRESS = Address("dag", "run", "task")
@@ -128,7 +128,7 @@ def test_one_bad_read_is_mended(store: Store, monkeypatch: pytest.MonkeyPatch) -
     """Bytes that went wrong once on the way are read again."""
     handoff, _, good = put(store, (1, 2))
     answers = [b"garbage", good]
-    monkeypatch.setattr(store._storage, "read", lambda path, most: answers.pop(0))  # noqa: SLF001 - a fault to order
+    monkeypatch.setattr(store._storage, "read", lambda path, most: answers.pop(0))
     assert store.get(handoff) == (1, 2)
 
 
@@ -245,7 +245,7 @@ def test_dense_payloads_are_hardly_tried() -> None:
     """Random bytes are stored about as they are, repetitive ones squeezed; the choice gives the same bytes again."""
     import random
 
-    dense, sparse = random.Random(1).randbytes(2**21), b"abc" * 2**20  # noqa: S311 - only to be dense
+    dense, sparse = random.Random(1).randbytes(2**21), b"abc" * 2**20
     assert len(artifact.compress(dense)) < len(dense) + 1000
     assert len(artifact.compress(sparse)) < len(sparse) / 1000
     for payload in (dense, sparse):
@@ -259,7 +259,7 @@ def test_a_tree_opens_with_zstd_and_any_messagepack_reader(store: Store) -> None
     _, path, _ = put(store, records)
     command = shutil.which("zstd")
     assert command, "install the zstd command: apt-get install zstd"
-    payload = subprocess.run([command, "-dc", str(path)], check=True, capture_output=True).stdout  # noqa: S603 - zstd
+    payload = subprocess.run([command, "-dc", str(path)], check=True, capture_output=True).stdout
     assert records == msgpack.unpackb(payload)
 
 
@@ -269,12 +269,12 @@ def test_a_table_opens_with_duckdb_polars_and_pyarrow(store: Store) -> None:
     assert duckdb.sql(f"select carrier, delay from read_parquet('{path}') order by 1").fetchall() == [
         ("AA", None),
         ("UA", 1.5),
-    ]  # noqa: S608 - our path
+    ]
     assert pl.read_parquet(path)["carrier"].to_list() == ["UA", "AA"]
     assert pq.read_table(io.BytesIO(data)).column_names == ["carrier", "delay"]
     found = duckdb.sql(
         f"select dag_id, task_id, count(*) from read_parquet('{store.root}/**/return_value') group by all"
-    )  # noqa: S608 - our path
+    )
     assert found.fetchall() == [("dag", "task", 2)]
 
 

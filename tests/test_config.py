@@ -90,7 +90,7 @@ def test_zero_always_stores_and_none_never_does(tmp_path: Path) -> None:
     assert isinstance(store.put(["x" * 100_000_000], ADDRESS), Inline)  # squeezed
     import random
 
-    dense = random.Random(1).randbytes(1_000_000)  # noqa: S311 - only to be dense
-    with pytest.raises(LimitError, match="and inline_limit is None. Set an inline_limit"):
+    dense = random.Random(1).randbytes(1_000_000)
+    with pytest.raises(LimitError, match=r"and inline_limit is None\. Set an inline_limit"):
         store.put(dense, ADDRESS)
     assert not (tmp_path / "none").exists()

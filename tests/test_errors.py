@@ -35,7 +35,7 @@ def test_errors_survive_pickle_with_their_facts(cls: type[HandoffError]) -> None
     }
     facts.pop("remedy")
     error = cls("it happened", remedy="Do this", **facts)
-    again = pickle.loads(pickle.dumps(error))  # noqa: S301 - our own bytes
+    again = pickle.loads(pickle.dumps(error))
     assert type(again) is cls
     assert str(again) == str(error) == "it happened. Do this."
     assert {**facts, "remedy": "Do this"} == vars(again)

@@ -38,7 +38,7 @@ PUBLIC = [
 def modules_after(code: str) -> set[str]:
     """Run code in a fresh interpreter and give the top-level modules that are loaded after it."""
     script = f"import sys, json\n{code}\nprint(json.dumps(sorted({{name.partition('.')[0] for name in sys.modules}})))"
-    done = subprocess.run([sys.executable, "-c", script], check=True, capture_output=True, text=True)  # noqa: S603 - our own
+    done = subprocess.run([sys.executable, "-c", script], check=True, capture_output=True, text=True)
     return set(json.loads(done.stdout.splitlines()[-1]))
 
 

@@ -239,10 +239,10 @@ def test_kill_9_tears_nothing(store: Store) -> None:
 
     reader = threading.Thread(target=read)
     reader.start()
-    moments = random.Random(KILLS)  # noqa: S311 - moments, no secrets
+    moments = random.Random(KILLS)
     try:
         for seed in range(KILLS):
-            writer = subprocess.Popen([sys.executable, "-c", WRITER, store.root, str(seed)], stdout=subprocess.PIPE)  # noqa: S603 - our own
+            writer = subprocess.Popen([sys.executable, "-c", WRITER, store.root, str(seed)], stdout=subprocess.PIPE)
             assert writer.stdout is not None
             writer.stdout.readline()
             time.sleep(moments.uniform(0, 0.04))

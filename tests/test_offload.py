@@ -8,7 +8,7 @@ import sys
 import threading
 import types
 from collections.abc import Generator, Sequence
-from typing import TYPE_CHECKING, Any, Optional
+from typing import TYPE_CHECKING, Any
 
 import pandas as pd
 import pyarrow as pa
@@ -16,7 +16,19 @@ import pytest
 
 import handoff
 from handoff import (
-    Address, ConfigError, EncodeError, Handoff, IdentityError, Inline, LimitError, Store, Stored, StaleError, context, offload, run,
+    Address,
+    ConfigError,
+    EncodeError,
+    Handoff,
+    IdentityError,
+    Inline,
+    LimitError,
+    StaleError,
+    Store,
+    Stored,
+    context,
+    offload,
+    run,
 )  # fmt: skip
 from handoff.testing import same
 
@@ -139,13 +151,13 @@ def test_the_annotation_picks_the_library_or_the_handoff(store: Store) -> None:
         c: Handoff,
         *rest: pa.Table,
         d: list[Handoff],
-        e: Optional[Handoff] = None,
+        e: Handoff | None = None,
         f: list[pa.Table] = [],
         g: dict[str, pa.Table] = {},
         h: Unknown = None,
         i: 1 / 0 = 3,
         j: pa.Table | None = None,
-    ) -> Any:  # noqa: B006, F821, UP045
+    ) -> Any:
         return a, b, c, rest, d, e, f, g, h, i, j
 
     a, b, c, rest, d, e, f, g, h, i, j = take(

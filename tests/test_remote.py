@@ -330,7 +330,7 @@ def test_a_store_never_shows_or_pickles_its_options(bucket: type[Bucket]) -> Non
     assert "hunter2" not in shown
     with pytest.raises(ConfigError, match="not pickled"):
         pickle.dumps(store)
-    again = pickle.loads(pickle.dumps(Store("bucket://bucket/p", inline_limit=7)))  # noqa: S301 - our own bytes
+    again = pickle.loads(pickle.dumps(Store("bucket://bucket/p", inline_limit=7)))
     assert (again.root, again.inline_limit) == ("bucket://bucket/p", 7)
 
 

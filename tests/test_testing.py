@@ -62,7 +62,7 @@ def test_a_store_that_forgets_nothing_fails_the_contract(tmp_path: Any) -> None:
         StoreContract().test_deleting_takes_the_artifact_away(Forgetful(tmp_path / "a"))
 
     class Guessing(Store):
-        def get(self, x: Any, type: Any = Any) -> Any:  # noqa: A002 - as in Store
+        def get(self, x: Any, type: Any = Any) -> Any:
             try:
                 return super().get(x, type)
             except MissingError:

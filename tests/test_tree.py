@@ -11,7 +11,7 @@ import struct
 from decimal import Decimal, localcontext
 from pathlib import Path, PurePosixPath
 from typing import Any, NamedTuple
-from uuid import SafeUUID, UUID
+from uuid import UUID, SafeUUID
 from zoneinfo import ZoneInfo
 
 import msgspec

@@ -1,0 +1,96 @@
+"""What people and CI run: `nox` is everything, `nox -l` says what there is."""
+
+from __future__ import annotations
+
+import os
+import shutil
+import subprocess
+import sys
+from pathlib import Path
+
+import nox
+
+os.environ["UV_PYTHON_DOWNLOADS"] = "never"
+nox.needs_version = ">=2025.2.9"
+nox.options.default_venv_backend = "uv"
+nox.options.reuse_existing_virtualenvs = True
+nox.options.sessions = ["check", "tests", "wheel", "airflow"]
+
+SUPPORTED = ("3.11", "3.12", "3.13")
+PROJECT = nox.project.load_toml("pyproject.toml")
+EXTRAS = "arrow,numpy,pandas,s3,testing"
+
+
+def group(name: str) -> list[str]:
+    """Give the requirements of a dependency group."""
+    return nox.project.dependency_groups(PROJECT, name)
+
+
+def interpreters() -> list[str]:
+    """Find the supported interpreters of this machine: the one that runs this, and others on the path or in pyenv."""
+    found = {"{}.{}".format(*sys.version_info): sys.executable}
+    pyenv = Path(os.environ.get("PYENV_ROOT", Path.home() / ".pyenv"), "versions")
+    for version in SUPPORTED:
+        candidates = [shutil.which(f"python{version}"), *sorted(pyenv.glob(f"{version}.*/bin/python"))]
+        for candidate in filter(None, candidates):
+            if (
+                version not in found
+                and subprocess.run([candidate, "--version"], capture_output=True, check=False).returncode == 0
+            ):
+                found[version] = str(candidate)
+    return [found[version] for version in SUPPORTED if version in found]
+
+
+@nox.session
+def demo(session: nox.Session) -> None:
+    """Run the flights DAG in a real Airflow on a local folder, and show what travelled."""
+    session.install("-e", ".[pandas]", *group("airflow"))
+    session.run("python", "docs/examples/run_flights.py", *session.posargs)
+
+
+@nox.session
+def check(session: nox.Session) -> None:
+    """Check style, types and which module imports which."""
+    session.install("-e", f".[{EXTRAS}]", *group("check"))
+    session.run("ruff", "check", ".")
+    session.run("ruff", "format", "--check", ".")
+    session.run("mypy")
+    session.run("pyright")
+    session.run("lint-imports", "--no-logo", silent=True)
+
+
+@nox.session(python=interpreters())
+def tests(session: nox.Session) -> None:
+    """Run the tests and the examples of the documentation, on each interpreter that is found, with full coverage."""
+    session.install("-e", f".[{EXTRAS}]", *group("test"))
+    session.run("coverage", "erase")
+    session.run("pytest", "-n", "2", "--cov", "--cov-report=term", *session.posargs)
+
+
+@nox.session
+def wheel(session: nox.Session) -> None:
+    """Build the wheel, and use it where the sources are not: with its core dependencies alone."""
+    folder = Path(session.create_tmp())
+    session.install("build")
+    session.run("python", "-m", "build", "--installer=uv", "--wheel", "--outdir", str(folder), silent=True)
+    (built,) = folder.glob("*.whl")
+    session.install("--reinstall", str(built))
+    session.chdir(folder)
+    built.unlink()
+    session.run(
+        "python", "-c", "import handoff, sys; assert 'site-packages' in handoff.__file__; print(handoff.__file__)"
+    )
+
+
+@nox.session
+def airflow(session: nox.Session) -> None:
+    """Run the example DAG and the rule of plain values through a real Airflow."""
+    session.install("-e", ".[pandas,testing]", *group("airflow"), "pytest", "pytest-timeout")
+    session.run("pytest", "tests/airflow", *session.posargs)
+
+
+@nox.session
+def bench(session: nox.Session) -> None:
+    """Measure, beside what one would write by hand."""
+    session.install("-e", ".[pandas]", *group("bench"))
+    session.run("python", "-m", "benchmarks", *session.posargs)

