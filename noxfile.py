@@ -86,7 +86,7 @@ def wheel(session: nox.Session) -> None:
 def airflow(session: nox.Session) -> None:
     """Run the example DAG and the rule of plain values through a real Airflow."""
     session.install("-e", ".[pandas,testing]", *group("airflow"), "pytest", "pytest-timeout")
-    session.run("pytest", "tests/airflow", *session.posargs)
+    session.run("pytest", "-W", "default", "tests/airflow", *session.posargs)  # Airflow itself warns
 
 
 @nox.session

@@ -15,7 +15,7 @@ from typing import Any
 
 import pytest
 
-from handoff import Address, DeniedError, HandoffError, MissingError, Store, UnreachableError
+from handoff import Address, ConfigError, DeniedError, HandoffError, MissingError, Store, UnreachableError
 from handoff.storage.local import LocalStorage
 from handoff.testing import StoreContract
 
@@ -167,11 +167,12 @@ def test_a_storage_that_fails_is_unreachable(store: Store, monkeypatch: pytest.M
         store.get(ADDRESS)
 
 
-def test_a_root_under_a_file_is_refused(tmp_path: Path) -> None:
-    """A root below something that is no folder raises one of this library's errors."""
+@pytest.mark.parametrize("root", ["file", "file/below", "/proc/none"])
+def test_a_root_that_cannot_be_a_folder_is_refused(tmp_path: Path, root: str) -> None:
+    """A root at or below a file, or where nothing can be made, is named as the obstacle when it is first written to."""
     (tmp_path / "file").write_text("x")
-    with pytest.raises(HandoffError):
-        Store(tmp_path / "file" / "root").put("value", ADDRESS, inline_limit=0)
+    with pytest.raises(ConfigError, match=r"the root .* cannot be made: .*Set a root that can be a folder"):
+        Store(tmp_path / root).put("value", ADDRESS, inline_limit=0)
 
 
 def test_a_read_in_pieces_is_put_together() -> None:

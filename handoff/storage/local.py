@@ -17,7 +17,7 @@ import stat
 from collections.abc import Generator, Iterator
 from typing import NoReturn
 
-from handoff.errors import DeniedError, MissingError, UnreachableError
+from handoff.errors import ConfigError, DeniedError, MissingError, UnreachableError
 from handoff.storage import TEMPORARY
 
 _ROOT = os.O_RDONLY | os.O_DIRECTORY | os.O_CLOEXEC
@@ -110,7 +110,14 @@ class LocalStorage:
         while not os.path.isdir(missing[-1]):
             missing.append(os.path.dirname(missing[-1]))
         if missing[1:]:
-            os.makedirs(self.root, exist_ok=True)
+            try:
+                os.makedirs(self.root, exist_ok=True)
+            except (FileExistsError, FileNotFoundError, NotADirectoryError) as error:
+                raise ConfigError(
+                    f"the root {self.root} cannot be made: {error.strerror}: {error.filename}",
+                    remedy="Set a root that can be a folder",
+                    uri=self.root,
+                ) from None
             for folder in missing[1:]:
                 with _closing(os.open(folder, _ROOT)) as parent:
                     os.fsync(parent)

@@ -1,0 +1,68 @@
+"""In a real Airflow, through its execution API and rows of SQLite: what a task returns is what the next one takes."""
+
+from __future__ import annotations
+
+import importlib.util
+import json
+import sqlite3
+import sys
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from handoff import Store
+
+DAG_FILE = Path(__file__).parent / "dags" / "shapes.py"
+
+
+@pytest.fixture(scope="session")
+def shapes(database: Path) -> Any:
+    spec = importlib.util.spec_from_file_location("shapes", DAG_FILE)
+    assert spec is not None
+    assert spec.loader is not None
+    module = importlib.util.module_from_spec(spec)
+    sys.modules["shapes"] = module
+    spec.loader.exec_module(module)
+    return module
+
+
+def rows(database: Path, dag_id: str) -> dict[tuple[str, int, str], Any]:
+    """Read what stands in the rows of XCom, as JSON text would give it."""
+    with sqlite3.connect(database) as connection:
+        found = connection.execute(
+            "select task_id, map_index, key, value from xcom where dag_id = ?", (dag_id,)
+        ).fetchall()
+    connection.close()
+    return {
+        (task, index, key): json.loads(value) if isinstance(value, str | bytes) else value
+        for task, index, key, value in found
+    }
+
+
+@pytest.mark.parametrize("dag_id", ["values", "mapped", "retried", "edges", "untouched"])
+def test_a_dag_that_checks_for_itself_succeeds(dag_id: str, shapes: Any, run: Callable[[Any], str]) -> None:
+    """Each task of the DAG finds what it was sent, identical."""
+    assert run(shapes.DAGS[dag_id]) == "success"
+
+
+def test_large_results_are_references_in_the_rows(shapes: Any, run: Callable[[Any], str], database: Path) -> None:
+    """The row of a large result is its envelope, that of a small one the value itself."""
+    run(shapes.DAGS["values"])
+    found = rows(database, "values")
+    assert found["large", -1, "return_value"]["kind"] == "stored"
+    assert len(json.dumps(found["large", -1, "return_value"])) < 2048
+    assert found["small", -1, "return_value"] == shapes.SMALL
+    assert found["check", -1, "return_value"] == "done"
+
+
+def test_mapped_instances_have_artifacts_of_their_own(shapes: Any, run: Callable[[Any], str], database: Path) -> None:
+    """Five instances leave five artifacts, each at its own map index."""
+    run(shapes.DAGS["mapped"])
+    store = Store(shapes.ROOT)
+    addresses = {
+        envelope["address"]["run_id"] for (task, _, _), envelope in rows(database, "mapped").items() if task == "square"
+    }
+    for run_id in addresses:
+        assert [0, 1, 2, 3, 4] == sorted(address.map_index for address in store.list("mapped", run_id))

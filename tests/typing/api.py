@@ -1,0 +1,61 @@
+"""Typed uses of the public names: checked by mypy and pyright, never run."""
+
+from __future__ import annotations
+
+from collections.abc import Generator, Iterator
+from typing import Any, assert_type
+
+from handoff import Address, Handoff, Inline, Store, Stored, default_store, offload, run
+
+store = Store("s3://bucket/prefix", inline_limit=None, storage_options={"profile": "data"}, timeout=10)
+address = Address("dag", "run", "task", map_index=3, key="rows", item=1)
+
+handoff = store.put({"a": 1}, at=address, attempt=2, inline_limit=0)
+assert_type(handoff, Handoff)
+assert_type(store.get(handoff), Any)
+assert_type(store.get(handoff, type=list), list[Any])
+assert_type(store.get(address, type=dict[str, int]), dict[str, int])
+assert_type(store.exists(address), bool)
+assert_type(store.delete(address), bool)
+assert_type(store.list("dag", "run"), Iterator[Address])
+assert_type(Handoff.from_json("{}"), Handoff)
+assert_type(default_store(), Store)
+
+if isinstance(handoff, Stored):
+    assert_type(handoff.uri, str)
+    assert_type(handoff.address, Address)
+elif isinstance(handoff, Inline):
+    assert_type(handoff.data, bytes)
+
+
+@offload
+def plain(a: int, *, b: str = "") -> list[int]:
+    """Keep the signature."""
+    return [a] * len(b)
+
+
+@offload(store=store, inline_limit=0, key="rows")
+async def later(a: int) -> str:
+    """Keep the signature of a coroutine function."""
+    return str(a)
+
+
+@offload
+def steps(a: int) -> Generator[str, None, int]:
+    """Keep the signature of a generator function."""
+    yield str(a)
+    return a
+
+
+assert_type(plain(1, b="x"), list[int])
+
+
+async def main() -> None:
+    """Await what was decorated."""
+    assert_type(await later(1), str)
+    assert_type(steps(1), Generator[str, None, int])
+    plain("1")  # type: ignore[arg-type]  # the wrong type is found  # pyright: ignore[reportArgumentType]
+
+
+with run(dag_id="dag", run_id="run", map_index=1) as opened:
+    assert_type(opened.dag_id, str)
