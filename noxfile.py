@@ -26,7 +26,7 @@ def group(name: str) -> list[str]:
     return nox.project.dependency_groups(PROJECT, name)
 
 
-def interpreters() -> list[str]:
+def interpreters() -> list[nox.param]:
     """Find the supported interpreters of this machine: the one that runs this, and others on the path or in pyenv."""
     found = {"{}.{}".format(*sys.version_info): sys.executable}
     pyenv = Path(os.environ.get("PYENV_ROOT", Path.home() / ".pyenv"), "versions")
@@ -38,7 +38,7 @@ def interpreters() -> list[str]:
                 and subprocess.run([candidate, "--version"], capture_output=True, check=False).returncode == 0
             ):
                 found[version] = str(candidate)
-    return [found[version] for version in SUPPORTED if version in found]
+    return [nox.param(found[version], id=version) for version in SUPPORTED if version in found]
 
 
 @nox.session
@@ -59,7 +59,8 @@ def check(session: nox.Session) -> None:
     session.run("lint-imports", "--no-logo", silent=True)
 
 
-@nox.session(python=interpreters())
+@nox.session
+@nox.parametrize("python", interpreters())
 def tests(session: nox.Session) -> None:
     """Run the tests and the examples of the documentation, on each interpreter that is found, with full coverage."""
     session.install("-e", f".[{EXTRAS}]", *group("test"))
@@ -72,7 +73,7 @@ def wheel(session: nox.Session) -> None:
     """Build the wheel, and use it where the sources are not: with its core dependencies alone."""
     folder = Path(session.create_tmp())
     session.install("build")
-    session.run("python", "-m", "build", "--installer=uv", "--wheel", "--outdir", str(folder), silent=True)
+    session.run("python", "-m", "build", "--wheel", "--outdir", str(folder), silent=True)
     (built,) = folder.glob("*.whl")
     session.install("--reinstall", str(built))
     session.chdir(folder)
@@ -85,7 +86,7 @@ def wheel(session: nox.Session) -> None:
 @nox.session
 def airflow(session: nox.Session) -> None:
     """Run the example DAG and the rule of plain values through a real Airflow."""
-    session.install("-e", ".[pandas,testing]", *group("airflow"), "pytest", "pytest-timeout")
+    session.install("-e", ".[pandas,testing]", *group("airflow"), "pytest", "pytest-timeout", "sybil")
     session.run("pytest", "-W", "default", "tests/airflow", *session.posargs)  # Airflow itself warns
 
 

@@ -168,10 +168,8 @@ def _same_elements(left: Iterable[Any], right: Iterable[Any]) -> bool:
 
 
 def _same_frames(left: Any, right: Any) -> bool:
-    from pandas.testing import assert_frame_equal
-
     try:
-        assert_frame_equal(left, right, check_exact=True, check_freq=True)
+        import_module("pandas.testing").assert_frame_equal(left, right, check_exact=True, check_freq=True)
     except AssertionError:
         return False
     objects = [name for name, dtype in left.dtypes.items() if str(dtype) == "object"]
