@@ -77,7 +77,6 @@ def wheel(session: nox.Session) -> None:
     (built,) = folder.glob("*.whl")
     session.install("--reinstall", str(built))
     session.chdir(folder)
-    built.unlink()
     session.run(
         "python", "-c", "import handoff, sys; assert 'site-packages' in handoff.__file__; print(handoff.__file__)"
     )
