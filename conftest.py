@@ -11,12 +11,13 @@ from sybil.parsers.markdown import PythonCodeBlockParser, SkipParser
 
 
 def _enter(namespace: dict[str, Any]) -> None:
-    namespace["_back"] = os.getcwd()
-    os.chdir(tempfile.mkdtemp())
+    namespace["_back"], namespace["_folder"] = os.getcwd(), tempfile.TemporaryDirectory()
+    os.chdir(namespace["_folder"].name)
 
 
 def _leave(namespace: dict[str, Any]) -> None:
     os.chdir(namespace["_back"])
+    namespace["_folder"].cleanup()
 
 
 pytest_collect_file = Sybil(

@@ -80,6 +80,9 @@ def s3(tmp_path_factory: pytest.TempPathFactory) -> Iterator[dict[str, Any]]:
     finally:
         server.send_signal(signal.SIGKILL)
         server.wait()
+        for port in range(first, first + len(PORTS)):
+            for left in Path("/tmp").glob(f"seaweedfs-*-{port}.sock"):
+                left.unlink(missing_ok=True)
 
 
 def await_answer(url: str) -> None:

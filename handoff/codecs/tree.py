@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import gc
 import struct
+import sys
 from collections.abc import Callable, Iterable
 from functools import cached_property
 from itertools import chain, compress, islice, repeat
@@ -38,6 +39,7 @@ _NATIVE = frozenset({dict, list, str, int, float, bool, type(None), bytes})
 _CONTAINERS = frozenset({dict, list, tuple, set, frozenset})
 _NATIVE_KEYS = _NATIVE - _NATIVE_CONTAINERS
 _BATCH = 1000
+_SUMS_TELL = sys.version_info < (3, 13)
 _POINTER = 8  # bytes of memory that an element takes at the least
 _PREVIEW_DEPTH, _PREVIEW_ITEMS, _PREVIEW_TEXT, _PREVIEW_BITS, _LABEL = 3, 6, 60, 128, 40
 _BRACKETS: dict[type, tuple[str, str]] = {list: ("[", "]"), tuple: ("(", ")"), dict: ("{", "}")}
@@ -144,23 +146,27 @@ def _is_native(value: object) -> bool:
         below: list[Any] = []
         for start in range(0, len(level), _BATCH):
             found = _children(level[start : start + _BATCH])
-            kinds = set(map(type, chain.from_iterable(found)))
+            kinds = set(map(type, found))
             if not kinds <= _NATIVE:
                 return False
             if not kinds.isdisjoint(_NATIVE_CONTAINERS):
-                nodes_below = list(chain.from_iterable(found))
-                below += compress(nodes_below, map(_NATIVE_CONTAINERS.__contains__, map(type, nodes_below)))
+                below += compress(found, map(_NATIVE_CONTAINERS.__contains__, map(type, found)))
         level = below
     raise _too_deep()
 
 
 def _children(level: list[Any]) -> list[Any]:
-    # The collector names a dict's values alone where all its keys are str, its keys as well where they are not, and
-    # neither for the __dict__ of some objects: the count tells which, and any but the first is looked at by hand.
-    found: list[Any] = list(map(gc.get_referents, level))
-    if list(map(len, found)) != list(map(len, level)):
-        found = [node if type(node) is list else [*node, *node.values()] for node in level]
-    return found
+    # The collector names a dict's values alone where all its keys are str, and its keys as well where they are not.
+    # From Python 3.13 it names nothing for some objects' __dict__, so that in a sum too few could make up for too many.
+    if _SUMS_TELL:
+        found = gc.get_referents(*level)
+        if len(found) == sum(map(len, level)):
+            return found
+    else:
+        parts: list[Any] = list(map(gc.get_referents, level))
+        if list(map(len, parts)) == list(map(len, level)):
+            return list(chain.from_iterable(parts))
+    return [node for part in level for node in (part if type(part) is list else chain(part, part.values()))]
 
 
 def _check_depth(value: object) -> None:

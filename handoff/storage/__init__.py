@@ -9,7 +9,6 @@ from __future__ import annotations
 import re
 from collections.abc import Iterator, Mapping
 from typing import Any, Protocol
-from urllib.parse import urlsplit
 
 from handoff.errors import ConfigError
 
@@ -85,6 +84,8 @@ def open_storage(root: str, options: Mapping[str, Any], timeout: float) -> Stora
 
 
 def _check_url(root: str) -> None:
+    from urllib.parse import urlsplit
+
     # Nothing of a refused root is repeated: it may hold a secret.
     parts = urlsplit(root)
     scheme = parts.scheme
