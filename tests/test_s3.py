@@ -8,6 +8,7 @@ import signal
 import socket
 import subprocess
 import sys
+import tempfile
 import time
 import urllib.error
 import urllib.request
@@ -81,7 +82,7 @@ def s3(tmp_path_factory: pytest.TempPathFactory) -> Iterator[dict[str, Any]]:
         server.send_signal(signal.SIGKILL)
         server.wait()
         for port in range(first, first + len(PORTS)):
-            for left in Path("/tmp").glob(f"seaweedfs-*-{port}.sock"):
+            for left in Path(tempfile.gettempdir()).glob(f"seaweedfs-*-{port}.sock"):
                 left.unlink(missing_ok=True)
 
 

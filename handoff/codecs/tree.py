@@ -38,7 +38,7 @@ _NATIVE_CONTAINERS = frozenset({dict, list})
 _NATIVE = frozenset({dict, list, str, int, float, bool, type(None), bytes})
 _CONTAINERS = frozenset({dict, list, tuple, set, frozenset})
 _NATIVE_KEYS = _NATIVE - _NATIVE_CONTAINERS
-_BATCH = 1000
+_BATCH = 100
 _SUMS_TELL = sys.version_info < (3, 13)
 _POINTER = 8  # bytes of memory that an element takes at the least
 _PREVIEW_DEPTH, _PREVIEW_ITEMS, _PREVIEW_TEXT, _PREVIEW_BITS, _LABEL = 3, 6, 60, 128, 40
@@ -136,37 +136,40 @@ def _is_native(value: object) -> bool:
     if type(value) not in _NATIVE:
         return False
     level: list[Any] = [value] if type(value) in _NATIVE_CONTAINERS else []
-    nodes = 0
+    count = 0
     for _ in range(DEEPEST + 1):
         if not level:
             return True
         # Counted before anything is gathered: shared references can make a small value a huge tree.
-        nodes += sum(map(len, level))
-        _check_size(nodes * _POINTER)
+        count += sum(map(len, level))
+        _check_size(count * _POINTER)
         below: list[Any] = []
         for start in range(0, len(level), _BATCH):
             found = _children(level[start : start + _BATCH])
-            kinds = set(map(type, found))
+            kinds = set(map(type, chain.from_iterable(found)))
             if not kinds <= _NATIVE:
                 return False
-            if not kinds.isdisjoint(_NATIVE_CONTAINERS):
-                below += compress(found, map(_NATIVE_CONTAINERS.__contains__, map(type, found)))
+            if kinds <= _NATIVE_CONTAINERS:
+                below += chain.from_iterable(found)
+            elif not kinds.isdisjoint(_NATIVE_CONTAINERS):
+                nodes = list(chain.from_iterable(found))
+                below += compress(nodes, map(_NATIVE_CONTAINERS.__contains__, map(type, nodes)))
         level = below
     raise _too_deep()
 
 
-def _children(level: list[Any]) -> list[Any]:
+def _children(level: list[Any]) -> list[list[Any]]:
     # The collector names a dict's values alone where all its keys are str, and its keys as well where they are not.
     # From Python 3.13 it names nothing for some objects' __dict__, so that in a sum too few could make up for too many.
     if _SUMS_TELL:
-        found = gc.get_referents(*level)
-        if len(found) == sum(map(len, level)):
+        found = [gc.get_referents(*level)]
+        if len(found[0]) == sum(map(len, level)):
             return found
     else:
-        parts: list[Any] = list(map(gc.get_referents, level))
-        if list(map(len, parts)) == list(map(len, level)):
-            return list(chain.from_iterable(parts))
-    return [node for part in level for node in (part if type(part) is list else chain(part, part.values()))]
+        found = list(map(gc.get_referents, level))
+        if list(map(len, found)) == list(map(len, level)):
+            return found
+    return [node if type(node) is list else [*node, *node.values()] for node in level]
 
 
 def _check_depth(value: object) -> None:
