@@ -5,8 +5,9 @@ from __future__ import annotations
 import gzip
 import os
 import pickle
+from collections.abc import Callable
 from pathlib import Path
-from typing import Any
+from typing import Any, NamedTuple
 
 import msgspec
 import pandas as pd
@@ -15,61 +16,68 @@ import pyarrow.parquet as pq
 import zstandard
 
 
-def write(path: Path, data: bytes) -> None:
-    """Write a file so that a crash shows the old one or the new one."""
-    unfinished = path.with_suffix(".tmp")
-    with unfinished.open("wb", buffering=0) as file:
-        file.write(data)
-        os.fsync(file.fileno())
-    unfinished.replace(path)
-    folder = os.open(path.parent, os.O_RDONLY)
-    os.fsync(folder)
-    os.close(folder)
+class Way(NamedTuple):
+    """How a value gets into a file and out of it."""
+
+    put: Callable[[Any, Path], None]
+    get: Callable[[Path], Any]
 
 
-def put_msgpack(value: Any, path: Path) -> None:
-    """Encode, compress, write."""
+def _put_msgpack(value: Any, path: Path) -> None:
     compressor = zstandard.ZstdCompressor(level=1, write_checksum=True, write_content_size=True)
-    write(path, compressor.compress(msgspec.msgpack.encode(value)))
+    _write(path, compressor.compress(msgspec.msgpack.encode(value)))
 
 
-def get_msgpack(path: Path) -> Any:
-    """Read, decompress, decode."""
+def _get_msgpack(path: Path) -> Any:
     return msgspec.msgpack.decode(zstandard.ZstdDecompressor().decompress(path.read_bytes()))
 
 
-def put_pickle(value: Any, path: Path) -> None:
-    """Pickle and gzip, as tutorials show it."""
-    write(path, gzip.compress(pickle.dumps(value, protocol=5)))
+def _put_pickle(value: Any, path: Path) -> None:
+    _write(path, gzip.compress(pickle.dumps(value, protocol=5)))
 
 
-def get_pickle(path: Path) -> Any:
-    """Read what `put_pickle` wrote."""
+def _get_pickle(path: Path) -> Any:
     return pickle.loads(gzip.decompress(path.read_bytes()))
 
 
-def put_frame(frame: pd.DataFrame, path: Path) -> None:
-    """Write a pandas frame as Parquet."""
-    put_table(pa.Table.from_pandas(frame), path)
+def _put_frame(frame: pd.DataFrame, path: Path) -> None:
+    _put_table(pa.Table.from_pandas(frame), path)
 
 
-def get_frame(path: Path) -> pd.DataFrame:
-    """Read a pandas frame from Parquet."""
-    return get_table(path).to_pandas()
+def _get_frame(path: Path) -> pd.DataFrame:
+    return _get_table(path).to_pandas()
 
 
-def put_table(table: pa.Table, path: Path) -> None:
-    """Write an Arrow table as Parquet."""
+def _put_table(table: pa.Table, path: Path) -> None:
     unfinished = path.with_suffix(".tmp")
     pq.write_table(table, unfinished, compression="zstd")
-    with unfinished.open("rb") as file:
-        os.fsync(file.fileno())
+    _flush(unfinished)
     unfinished.replace(path)
-    folder = os.open(path.parent, os.O_RDONLY)
-    os.fsync(folder)
-    os.close(folder)
+    _flush(path.parent)
 
 
-def get_table(path: Path) -> pa.Table:
-    """Read an Arrow table from Parquet."""
+def _get_table(path: Path) -> pa.Table:
     return pq.read_table(path)
+
+
+def _write(path: Path, data: bytes) -> None:
+    """Write a file so that a crash shows the old one or the new one."""
+    unfinished = path.with_suffix(".tmp")
+    unfinished.write_bytes(data)
+    _flush(unfinished)
+    unfinished.replace(path)
+    _flush(path.parent)
+
+
+def _flush(path: Path) -> None:
+    descriptor = os.open(path, os.O_RDONLY)
+    try:
+        os.fsync(descriptor)
+    finally:
+        os.close(descriptor)
+
+
+MSGPACK = Way(_put_msgpack, _get_msgpack)
+PICKLE = Way(_put_pickle, _get_pickle)
+FRAME = Way(_put_frame, _get_frame)
+TABLE = Way(_put_table, _get_table)

@@ -13,40 +13,55 @@ import pyarrow as pa
 
 import handoff
 from benchmarks import by_hand, workloads
+from benchmarks.by_hand import Way
 from benchmarks.timing import Contest
-from handoff import Address, Store
+from handoff import Address, Store, Stored
 from handoff.testing import same
 
 WATCHED = ("airflow", "fsspec", "gcsfs", "numpy", "pandas", "pyarrow", "s3fs", "zstandard")
 
-
-def contests(folder: Path, *, rows: int) -> Iterator[Contest]:
-    """Give every contest, each checked once: what either way gives back is what went in."""
-    yield Contest("import handoff", "import msgspec", _importing("handoff"), _importing("msgspec"), reports=True)
-    yield _inline()
-    frame = workloads.flights().head(rows * 7)
-    records = workloads.records(frame, rows)
-    count = f"{len(records):,} flight records"
-    bare, pickled = (by_hand.put_msgpack, by_hand.get_msgpack), (by_hand.put_pickle, by_hand.get_pickle)
-    yield from _stored(count, "msgspec + zstd + write", records, bare, (2.5, 1.2), folder)
-    yield from _stored(count, "pickle + gzip + write", records, pickled, (None, None), folder)
-    table = pa.Table.from_pandas(frame)
-    frames, tables = (by_hand.put_frame, by_hand.get_frame), (by_hand.put_table, by_hand.get_table)
-    yield from _stored(f"frame of {len(frame):,} flights", "pq.write_table", frame, frames, (1.15, None), folder)
-    yield from _stored(f"Arrow table of {len(frame):,}", "pq.write_table", table, tables, (1.15, None), folder)
-
-
-def loaded_by_an_inline_task() -> list[str]:
-    """Say which libraries a fresh interpreter has loaded after handing over a small result."""
-    code = f"""
-import sys, handoff
+IMPORT = "import handoff"
+INLINE = """
 from handoff import Store, offload, run
 @offload(store=Store("s3://bucket/prefix"))
-def task(): return {{"rows": 3}}
+def task(): return {"rows": 3}
 with run(dag_id="d", run_id="r"): task()
-print(" ".join(name for name in {WATCHED!r} if name in sys.modules))
 """
-    return _python(code).split()
+
+
+def contests(folder: Path, *, rows: int, only: list[str]) -> Iterator[Contest]:
+    """Give the contests with one of these texts in their name, or all."""
+    for contest in _contests(folder, rows, only):
+        if _wanted(contest.name, only):
+            yield contest
+
+
+def loaded(code: str) -> list[str]:
+    """Say which libraries are loaded in a fresh interpreter that has run some code."""
+    return _python(f"import sys\n{code}\nprint(*[name for name in {WATCHED!r} if name in sys.modules])").split()
+
+
+def _contests(folder: Path, rows: int, only: list[str]) -> Iterator[Contest]:
+    yield Contest(
+        IMPORT,
+        "import msgspec",
+        _importing("handoff"),
+        _importing("msgspec"),
+        reports=True,
+        adds="import handoff takes {} more",
+    )
+    yield _inline()
+    frame = workloads.flights().head(rows * 7)
+    records, table = workloads.records(frame, rows), pa.Table.from_pandas(frame)
+    many = f"{len(records):,} records"
+    yield from _stored(many, "msgspec + zstd", records, by_hand.MSGPACK, folder, only, aims=(2.5, 1.2))
+    yield from _stored(many, "pickle + gzip", records, by_hand.PICKLE, folder, only, most=3)
+    yield from _stored("pandas frame", "pyarrow.parquet", frame, by_hand.FRAME, folder, only, aims=(1.15, None))
+    yield from _stored("Arrow table", "pyarrow.parquet", table, by_hand.TABLE, folder, only, aims=(1.15, None))
+
+
+def _wanted(name: str, only: list[str]) -> bool:
+    return not only or any(text.lower() in name.lower() for text in only)
 
 
 def _importing(name: str) -> Callable[[], object]:
@@ -74,33 +89,57 @@ def _inline() -> Contest:
 
         return once
 
-    check(value, call(offloaded)())
-    return Contest("offload, 1 KB dict, inline", "the bare function", call(offloaded), call(task), times=500)
+    _check(value, call(offloaded)())
+    return Contest(
+        "offload 1 KB inline",
+        "bare function",
+        call(offloaded),
+        call(task),
+        times=2_000,
+        adds="offload adds {} to a call",
+    )
 
 
 def _stored(
     what: str,
     against: str,
     value: Any,
-    other: tuple[Callable[[Any, Path], None], Callable[[Path], Any]],
-    aims: tuple[float | None, float | None],
+    way: Way,
     folder: Path,
+    only: list[str],
+    *,
+    aims: tuple[float | None, float | None] = (None, None),
+    most: int | None = None,
 ) -> Iterator[Contest]:
-    store, address = Store(folder / "root"), Address("dag", "run", "task")
-    path = folder / "by_hand"
-    put, get = other
-    handoff_ = store.put(value, address, inline_limit=0)
-    put(value, path)
-    check(value, store.get(handoff_))
-    check(value, get(path))
-    yield Contest(f"put {what}", against, lambda: store.put(value, address), lambda: put(value, path), aims[0])
-    handoff_ = store.put(value, address)
+    """Give a put and a get, once what either way gives back is known to be what went in."""
+    names = f"put {what}", f"get {what}"
+    if not any(_wanted(name, only) for name in names):
+        return
+    store, address, path = Store(folder / "root"), Address("dag", "run", "task"), folder / "by_hand"
+
+    def prepare() -> Stored:
+        way.put(value, path)
+        found = store.put(value, address)
+        if not isinstance(found, Stored):
+            raise TypeError(f"the workload is too small to be stored: {what}")
+        return found
+
+    stored = prepare()
+    _check(value, store.get(stored))
+    _check(value, way.get(path))
+    sizes = stored.size, path.stat().st_size
     yield Contest(
-        f"get {what}", against.replace("write", "read"), lambda: store.get(handoff_), lambda: get(path), aims[1]
+        names[0],
+        against,
+        lambda: store.put(value, address),
+        lambda: way.put(value, path),
+        aim=aims[0],
+        most=most,
+        sizes=sizes,
     )
+    yield Contest(names[1], against, lambda: store.get(stored), lambda: way.get(path), aim=aims[1])
 
 
-def check(expected: Any, actual: Any) -> None:
-    """Fail where a contender does not give back what it got."""
+def _check(expected: Any, actual: Any) -> None:
     if not same(expected, actual):
         raise AssertionError("a contender altered its value")

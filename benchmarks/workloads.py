@@ -20,7 +20,8 @@ def flights() -> pd.DataFrame:
 def records(frame: pd.DataFrame, count: int) -> list[dict[str, Any]]:
     """Give the first flights as plain dicts, with None where nothing is known."""
     head = frame.head(count).astype(object)
-    return head.where(head.notna(), None).to_dict(orient="records")
+    found: list[Any] = head.where(head.notna(), None).to_dict(orient="records")
+    return found
 
 
 def small() -> dict[str, Any]:
