@@ -228,7 +228,9 @@ def show_places(console: Console, folder: Path, root: Path, artifacts: Artifacts
         largest = max(artifacts, key=lambda path: artifacts[path])
         console.print("\nA table is a Parquet file, for any engine:\n")
         console.print(
-            f"python -c 'import pandas; print(pandas.read_parquet(\"{root / largest}\"))'", soft_wrap=True, markup=False
+            f"{sys.executable} -c 'import pandas; print(pandas.read_parquet(\"{root / largest}\"))'",
+            soft_wrap=True,
+            markup=False,
         )
 
 
