@@ -84,6 +84,15 @@ def may_be_path(path: str) -> bool:
     return _PATH.match(path) is not None
 
 
+def is_text(value: str) -> bool:
+    """Whether every metadata database keeps a text: it holds no NUL and no lone surrogate."""
+    try:
+        value.encode()
+    except UnicodeEncodeError:
+        return False
+    return "\0" not in value
+
+
 def _segment(name: str, value: str) -> str:
     segment = name + _ESCAPED.sub(lambda match: b"%%%02X" % match[0][0], value.encode()).decode("ascii")
     if len(segment) <= _LONGEST_SEGMENT:
@@ -102,19 +111,11 @@ def _decode(text: str) -> str:
 def _check_text(name: str, value: object) -> None:
     if type(value) is not str or not value:
         raise IdentityError(f"{name} must be non-empty text, not {value!r}", remedy="Say which task this value is of")
-    if "\0" in value or not _is_unicode(value):
+    if not is_text(value):
         raise IdentityError(
             f"{name} {value!r} holds a NUL or a lone surrogate, which no metadata database keeps",
             remedy="Give it another id",
         )
-
-
-def _is_unicode(value: str) -> bool:
-    try:
-        value.encode()
-    except UnicodeEncodeError:
-        return False
-    return True
 
 
 def _check_index(name: str, value: object, least: int) -> None:

@@ -19,6 +19,8 @@ MESSAGE_CAP = 1024 * 1024
 ENVELOPE_CAP = 2 * 1024
 #: The most bytes that an artifact may have, at rest or decompressed.
 MAX_SIZE = 8 * 1024**3
+#: The most bytes that a value inside a message may have decompressed: nothing vouches for what a message holds.
+INLINE_SIZE = 4 * 1024**2
 #: How deep containers may be nested, in every codec, written or read.
 DEEPEST = 128
 #: Seconds that one call to the storage may take.

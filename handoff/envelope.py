@@ -11,7 +11,7 @@ from typing import Annotated, Any, Final, Literal, Protocol, TypeVar, cast
 import msgspec
 
 from handoff import plain
-from handoff.address import Address
+from handoff.address import Address, is_text
 from handoff.config import ENVELOPE_CAP, MESSAGE_CAP
 from handoff.errors import ConfigError, EncodeError, EnvelopeError, IdentityError
 
@@ -20,7 +20,10 @@ MARK = "__handoff__"
 #: The codec of a value that travels as itself.
 PLAIN = "plain"
 
+MOST_ATTEMPTS = 2**31
+
 _REMEDY = "Pass what to_json() gave"
+_LONGEST_TEXT = 6 * MESSAGE_CAP  # with every character escaped
 _LONGEST_NAME = 200
 _LONGEST_PREVIEW = 200
 
@@ -53,6 +56,8 @@ class Handoff(msgspec.Struct, frozen=True, dict=True, tag_field="kind", forbid_u
     @staticmethod
     def from_json(message: object) -> Handoff:
         """Read a handoff from a JSON object, or from JSON as text or bytes; a plain value becomes an `Inline`.
+
+        Text is always parsed: a plain value that is itself text must come as JSON, in its quotes.
 
         Raises: `EnvelopeError` for anything that is neither an envelope of this version nor a plain value.
         """
@@ -100,7 +105,7 @@ class Stored(Handoff, frozen=True, tag="stored"):
     #: The size before compression, in bytes.
     raw_size: _Size
     #: Which attempt of the task made it, counted from 1.
-    attempt: Annotated[int, msgspec.Meta(ge=1, le=2**31)] = 1
+    attempt: Annotated[int, msgspec.Meta(ge=1, le=MOST_ATTEMPTS)] = 1
     #: Where the artifact is, for people and engines. A reader of handoffs never resolves it.
     uri: Annotated[str, msgspec.Meta(max_length=ENVELOPE_CAP)] = ""
 
@@ -164,6 +169,8 @@ def clean(text: str, longest: int = _LONGEST_PREVIEW) -> str:
 
 
 def _parse(text: str | bytes) -> object:
+    if len(text) > _LONGEST_TEXT:
+        raise EnvelopeError(f"this text has {len(text):,} characters, and no message is so long")
     try:
         return msgspec.json.decode(text)
     except (msgspec.DecodeError, UnicodeError, RecursionError) as error:
@@ -174,7 +181,7 @@ def _read(message: dict[str, Any]) -> Handoff:
     version = message[MARK]
     if type(version) is int and version > VERSION:
         raise EnvelopeError(
-            f"this envelope is of version {version}, and this library reads up to {VERSION}",
+            f"this envelope is of a newer version than {VERSION}, the newest that this library reads",
             remedy="Upgrade dag-handoff where it is read",
         )
     try:
@@ -182,8 +189,8 @@ def _read(message: dict[str, Any]) -> Handoff:
     except (msgspec.ValidationError, IdentityError, RecursionError, UnicodeError) as error:
         raise EnvelopeError(f"this envelope is malformed: {error}", remedy=_REMEDY) from None
     texts = [found.preview, found.type, found.codec, found.uri or ""]
-    if any(not text.isprintable() for text in texts):
-        raise EnvelopeError("this envelope holds control characters or surrogates", remedy=_REMEDY)
+    if not all(map(is_text, texts)):
+        raise EnvelopeError("this envelope holds a NUL or a lone surrogate", remedy=_REMEDY)
     size, cap = len(message_of(found)), ENVELOPE_CAP if isinstance(found, Stored) else MESSAGE_CAP
     if size > cap:
         raise EnvelopeError(f"this envelope has {size:,} bytes, and {cap:,} are allowed")

@@ -6,6 +6,8 @@ has the cases.
 
 from __future__ import annotations
 
+import re
+
 import msgspec
 
 from handoff.config import DEEPEST
@@ -13,13 +15,13 @@ from handoff.config import DEEPEST
 _TYPES = frozenset({dict, list, str, int, float, bool, type(None)})
 _LEAST_INT, _MOST_INT = -(2**63), 2**63 - 1
 _FLOAT_BOUND = 1e16
-# SQLite turns text that is one number into a double by its own arithmetic, exact up to 15 digits.
-_ALONE_DIGITS, _ALONE_LEAST, _ALONE_MOST = 15, 1e-5, 1e15
+# SQLite turns text that is one number into a double by its own arithmetic. That is exact for a few decimals.
+_ALONE = re.compile(r"\A-?[0-9]{1,11}\.[0-9]{1,4}\Z")
 
 
 def encode(value: object, limit: int) -> bytes | None:
     """Give a value's JSON where it may travel plain within ``limit`` bytes, else None."""
-    if type(value) is float and not _stands_alone(value):
+    if type(value) is float and (value.is_integer() or not _ALONE.match(repr(value))):
         return None
     if not _is_plain(value, limit):
         return None
@@ -54,11 +56,13 @@ def _is_plain(value: object, room: int) -> bool:
                 if not _LEAST_INT <= node <= _MOST_INT:
                     return False
             elif type(node) is dict:
+                room -= len(node)
+                if room < 0:
+                    return False
                 for key in node:
                     if type(key) is not str or key.startswith("__") or "\0" in key:
                         return False
                     room -= len(key)
-                room -= len(node)
                 below.extend(node.values())
             elif type(node) is list:
                 room -= len(node)
@@ -76,9 +80,3 @@ def _is_plain(value: object, room: int) -> bool:
 def _keeps(number: float) -> bool:
     # Postgres turns larger floats into integers and minus zero into zero; NaN and infinity are not JSON.
     return -_FLOAT_BOUND < number < _FLOAT_BOUND and (number != 0 or str(number) == "0.0")
-
-
-def _stands_alone(number: float) -> bool:
-    if number.is_integer() or not _ALONE_LEAST <= abs(number) < _ALONE_MOST:
-        return False
-    return float(f"{number:.{_ALONE_DIGITS}g}") == number

@@ -20,8 +20,8 @@ from handoff import address as addresses
 from handoff import codecs, envelope, plain
 from handoff.address import Address
 from handoff.artifact import Header
-from handoff.config import INLINE_LIMIT, MAX_SIZE, MESSAGE_CAP, TIMEOUT, check_limit, from_environment
-from handoff.envelope import Handoff, Inline, Stored
+from handoff.config import INLINE_LIMIT, INLINE_SIZE, MAX_SIZE, MESSAGE_CAP, TIMEOUT, check_limit, from_environment
+from handoff.envelope import MOST_ATTEMPTS, Handoff, Inline, Stored
 from handoff.errors import (
     ConfigError,
     DamagedError,
@@ -93,6 +93,8 @@ class Store:
         `DeniedError`, `UnreachableError`, `DependencyError`.
         """
         limit = self._inline_limit if inline_limit is UNSET else check_limit(inline_limit)
+        if type(attempt) is not int or not 1 <= attempt <= MOST_ATTEMPTS:
+            raise ConfigError(f"attempt must be a number from 1, not {attempt!r}")
         room = MESSAGE_CAP if limit is None else limit
         data = plain.encode(value, room)
         if data is not None:
@@ -228,7 +230,7 @@ class Store:
         if hashlib.sha256(handoff.data).hexdigest() != handoff.sha256:
             raise DamagedError("the data of this inline handoff does not match its digest", remedy=_RERUN)
         codec = codecs.codec_named(handoff.codec)
-        return codec.decode(handoff.data, header=None, type=type, name=handoff.type, limit=self._max_size)
+        return codec.decode(handoff.data, header=None, type=type, name=handoff.type, limit=INLINE_SIZE)
 
     def _get_stored(self, handoff: Stored, type: Any) -> Any:
         at = handoff.address

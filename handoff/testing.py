@@ -8,7 +8,7 @@ import struct
 import zoneinfo
 from collections.abc import Callable, Iterable
 from importlib import import_module
-from pathlib import PurePosixPath, PureWindowsPath
+from pathlib import PurePath, PurePosixPath, PureWindowsPath
 from typing import TYPE_CHECKING, Any
 from uuid import UUID
 
@@ -169,11 +169,14 @@ def _same_elements(left: Iterable[Any], right: Iterable[Any]) -> bool:
 
 def _same_frames(left: Any, right: Any) -> bool:
     try:
-        import_module("pandas.testing").assert_frame_equal(left, right, check_exact=True, check_freq=True)
+        import_module("pandas.testing").assert_frame_equal(
+            left, right, check_exact=True, check_freq=True, check_index_type="exact", check_column_type="exact"
+        )
     except AssertionError:
         return False
     objects = [name for name, dtype in left.dtypes.items() if str(dtype) == "object"]
-    return all(same(list(left[name]), list(right[name])) for name in objects)
+    cells = all(same(list(left[name]), list(right[name])) for name in objects)
+    return cells and same(left.attrs, right.attrs) and left.flags == right.flags
 
 
 def _same_tables(left: Any, right: Any) -> bool:
@@ -182,7 +185,7 @@ def _same_tables(left: Any, right: Any) -> bool:
 
 
 def _same_numpy(left: Any, right: Any) -> bool:
-    return bool(left.dtype == right.dtype and left.tobytes() == right.tobytes())
+    return bool(left.dtype == right.dtype and left.shape == right.shape and left.tobytes() == right.tobytes())
 
 
 _COMPARE: dict[str, Callable[[Any, Any], bool]] = {
@@ -202,8 +205,8 @@ def _essence(value: Any) -> Any:
         return value.as_tuple()
     if isinstance(value, dt.datetime | dt.time):
         return value.replace(tzinfo=None, fold=0), value.fold, _zone(value.tzinfo)
-    if isinstance(value, UUID):
-        return value, value.is_safe
+    if isinstance(value, UUID | PurePath):
+        return str(value), getattr(value, "is_safe", None)
     return value
 
 

@@ -87,7 +87,7 @@ def test_zero_always_stores_and_none_never_does(tmp_path: Path) -> None:
     assert isinstance(Store(tmp_path, inline_limit=0).put(None, ADDRESS), Stored)
     store = Store(tmp_path / "none", inline_limit=None)
     assert isinstance(store.put("x" * 1_000_000, ADDRESS), Inline)
-    assert isinstance(store.put(["x" * 100_000_000], ADDRESS), Inline)  # squeezed
+    assert isinstance(store.put(["x" * 4_000_000], ADDRESS), Inline)  # squeezed
     import random
 
     dense = random.Random(1).randbytes(1_000_000)

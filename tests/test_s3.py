@@ -28,7 +28,8 @@ PORTS = ["s3.port", "master.port", "master.port.grpc", "volume.port", "volume.po
 
 def free_ports() -> int:
     """Find nine free ports in a row."""
-    for first in range(20_000 + os.getpid() % 20_000, 50_000, 10):
+    start = os.getpid() * 37 % 2_500 * 10  # processes that start together look far from each other
+    for first in [20_000 + (start + step) % 25_000 for step in range(0, 25_000, 10)]:
         try:
             for port in range(first, first + len(PORTS)):
                 with socket.socket() as probe:

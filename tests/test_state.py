@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import os
 import shutil
 import tempfile
@@ -51,7 +52,7 @@ class StoreMachine(RuleBasedStateMachine):
             self.model[address] = value
         elif attempt > 1:
             self.model.pop(address, None)
-        return address, value, Handoff.from_json(handoff.to_json())
+        return address, value, Handoff.from_json(json.dumps(handoff.to_json()))
 
     @rule(address=ADDRESSES, value=values(leaves=3), call=st.sampled_from(["fsync", "replace"]))
     def crash(self, address: Address, value: Any, call: str) -> None:

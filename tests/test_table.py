@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import datetime as dt
+import hashlib
 from decimal import Decimal
 from typing import Any
 
@@ -13,7 +14,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from handoff import Address, DamagedError, EncodeError, Inline, Store, Stored
+from handoff import Address, ConfigError, DamagedError, EncodeError, Inline, LimitError, Store, Stored
 from handoff.artifact import Header
 from handoff.codecs import table
 from handoff.testing import same
@@ -66,7 +67,6 @@ FRAMES: dict[str, Any] = {
     "dates and decimals": pd.DataFrame({"a": [dt.date(2013, 1, 1), None], "b": [Decimal("1.10"), Decimal("2.20")]}),
     "object booleans": pd.DataFrame({"a": pd.Series([True, None], dtype=object)}),
     "an index named as a column": pd.DataFrame({"a": [1, 2]}, index=pd.Index([3, 4], name="a")),
-    "rows without columns": pd.DataFrame(index=[1, 2]),
     "float16": pd.DataFrame({"a": np.array([0.5], dtype="float16")}),
 }
 
@@ -107,7 +107,14 @@ REFUSED: dict[str, tuple[Any, str]] = {
     "attrs": (attributed(), ""),
     "no duplicates allowed": (pd.DataFrame({"a": [1]}).set_flags(allows_duplicate_labels=False), ""),
     "a subclass": (Subclass({"a": [1]}), ""),
-    "rows without columns, counted": (pd.DataFrame(index=pd.RangeIndex(3)), "columns"),
+    "rows without columns": (pd.DataFrame(index=[1, 2]), "columns"),
+    "rows without columns, counted": (pd.DataFrame(index=pd.RangeIndex(2**62)), "columns"),
+    "nothing at all": (pd.DataFrame(), "columns"),
+    "Decimals of other scales": (pd.DataFrame({"bad": [Decimal("1.1"), Decimal("1.10")]}), "bad"),
+    "a Decimal of minus zero": (pd.DataFrame({"bad": [Decimal("-0")]}), "bad"),
+    "Decimals as index": (pd.DataFrame({"a": [1, 2]}, index=[Decimal("1.1"), Decimal("1.10")]), "index"),
+    "dicts in cells": (pd.DataFrame({"bad": [{"a": 1}, {"a": 1.5}]}), "bad"),
+    "times with fold": (pd.DataFrame({"bad": [dt.time(1, fold=1)]}), "bad"),
 }
 
 
@@ -148,6 +155,8 @@ def test_arrow_tables_come_back_equal(value: pa.Table, store: Store) -> None:
         (pa.table({"bad": pa.array([1, 2], pa.timestamp("s"))}), "bad: timestamp[s]"),
         (pa.table({"bad": pa.array([None, None])}).append_column("u", pa.array([[None]] * 2)), None),
         (pa.table({"a": [1]}).replace_schema_metadata({"handoff": "x"}), ""),
+        (pa.table({"a": [1]}).replace_schema_metadata({"ARROW:schema": "x"}), ""),
+        (pa.table({"d": [Decimal("1.1")], "x": [float("nan")]}), None),
         (
             pa.table({"bad": pa.UnionArray.from_sparse(pa.array([0], pa.int8()), [pa.array([1])])}),
             "bad: sparse_union<0: int64=0>",
@@ -175,6 +184,37 @@ def test_the_reader_picks_the_library(store: Store) -> None:
     arrow = store.put(TABLES["plain"], ADDRESS, inline_limit=0)
     assert type(arrow.load(pd.DataFrame)) is pd.DataFrame
     assert type(arrow.load()) is pa.Table
+
+
+def test_what_pandas_cannot_hold_is_taken_otherwise(store: Store) -> None:
+    """A table that pandas refuses, for its metadata or its zones, says to take it as an Arrow table, which works."""
+    odd = [
+        pa.table({"a": [1]}).replace_schema_metadata({"pandas": "{}"}),
+        pa.table({"a": pa.array([1], pa.timestamp("us", "Foo/Bar"))}),
+        pa.table({"a": pa.array([2**31 - 1], "int32").view("date32")}),
+    ]
+    for value in odd:
+        handoff = store.put(value, ADDRESS)
+        with pytest.raises(ConfigError, match=r"Take it as a pyarrow\.Table"):
+            store.get(handoff, pd.DataFrame)
+        assert value.equals(store.get(handoff), check_metadata=True)
+
+
+def test_equal_tables_have_one_digest(store: Store) -> None:
+    """A table that came back, in other buffers, is put with the same digest."""
+    for value in TABLES.values():
+        first = store.put(value, ADDRESS, inline_limit=0)
+        assert first.sha256 == store.put(store.get(first), ADDRESS, inline_limit=0).sha256
+
+
+def test_a_small_table_in_a_message_is_small_in_memory(store: Store) -> None:
+    """A message whose table would fill the memory is refused: nothing vouches for what a message holds."""
+    zeros = pa.table({"a": pa.array([0] * 2_000_000, "int64")})
+    data = table._write(zeros, {})
+    forged = Inline(codec="table", type="pyarrow.Table", sha256=hashlib.sha256(data).hexdigest(), data=data)
+    assert forged.size < 50_000
+    with pytest.raises(LimitError, match="in memory"):
+        store.get(forged)
 
 
 def test_a_preview_counts_rows_and_names_columns(store: Store) -> None:

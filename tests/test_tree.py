@@ -6,10 +6,13 @@ import collections
 import dataclasses
 import datetime as dt
 import enum
+import hashlib
 import json
 import struct
+import threading
 from decimal import Decimal, localcontext
-from pathlib import Path, PurePosixPath
+from importlib import resources
+from pathlib import Path, PurePosixPath, PureWindowsPath
 from typing import Any, NamedTuple
 from uuid import UUID, SafeUUID
 from zoneinfo import ZoneInfo
@@ -20,8 +23,8 @@ import pytest
 from hypothesis import example, given
 from hypothesis import strategies as st
 
-from handoff import Address, DamagedError, DependencyError, EncodeError, LimitError, Store
-from handoff.codecs import tree
+from handoff import Address, DamagedError, DependencyError, EncodeError, Inline, LimitError, Store, Stored
+from handoff.codecs import _containers, tree
 from handoff.testing import same, values
 
 ADDRESS = Address("dag", "run", "task")
@@ -145,6 +148,10 @@ class OtherZone(dt.tzinfo):
     pass
 
 
+with resources.files("tzdata").joinpath("zoneinfo/Asia/Tokyo").open("rb") as file:
+    ZONE_OF_A_FILE = ZoneInfo.from_file(file, key="Europe/Berlin")
+
+
 REFUSED = [
     ({"rows": [0, 1, 2, {"price": object()}]}, "rows[3].price", "object"),
     ([1, {"a b": {3: {range(3)}}}], "[1]['a b'][3]{range(0, 3)}", "range"),
@@ -156,6 +163,8 @@ REFUSED = [
     ([Flight(1)], "[0]", "is a record"),
     ([Struct(1)], "[0]", "is a record"),
     ({"when": dt.datetime(2013, 1, 1, tzinfo=OtherZone())}, "when", "OtherZone"),
+    ({"when": dt.time(1, tzinfo=dt.timezone(dt.timedelta(hours=1), Text("x")))}, "when", "a mere str"),
+    ({"when": dt.datetime(2013, 1, 1, tzinfo=ZONE_OF_A_FILE)}, "when", "ZoneInfo"),
     ([memoryview(b"")], "[0]", "memoryview"),
     ([np.longdouble(1)], "[0]", "longdouble"),
     ([np.array([1])], "[0]", "ndarray"),
@@ -207,10 +216,35 @@ def test_a_tree_of_shared_references_is_counted_before_it_is_gathered(store: Sto
         store.put(value, ADDRESS)
 
 
+def test_shared_texts_and_tuples_are_counted_before_they_are_encoded(
+    store: Store, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """One large text in many places, or tuples of shared tuples, are refused by what they would take."""
+    for value in ([b"x" * 10**6] * 10_000, {"k": ["x" * 10**6] * 10_000}, [("x" * 10**6,)] * 10_000):
+        with pytest.raises(LimitError, match=r"over 1\.0 GiB"):
+            store.put(value, ADDRESS)
+    monkeypatch.setattr(_containers, "LARGEST", 10**6)
+    pair: Any = (1,)
+    for _ in range(60):
+        pair = (pair, pair)
+    with pytest.raises(LimitError, match="over 976"):
+        store.put(pair, ADDRESS)
+
+
+def test_a_message_is_no_bomb(store: Store) -> None:
+    """A message of some hundred bytes that would become a gigabyte is refused: nothing vouches for what it holds."""
+    data = tree.artifact.compress(b"\xdd" + (10**7).to_bytes(4, "big") + b"\x90" * 10**7)
+    message = Inline(codec="tree", type="list", sha256=hashlib.sha256(data).hexdigest(), data=data)
+    assert message.size < 1000
+    with pytest.raises(LimitError, match="allowed"):
+        store.get(message)
+    assert isinstance(store.put("x" * 4 * 2**20, ADDRESS), Stored)  # and none is written
+
+
 def test_a_payload_over_the_limit_is_refused(monkeypatch: pytest.MonkeyPatch, store: Store) -> None:
     """A payload over the codec's limit is refused when written and when read."""
     handoff = store.put(["x" * 2000], ADDRESS, inline_limit=0)
-    monkeypatch.setattr(tree, "LARGEST", 1000)
+    monkeypatch.setattr(_containers, "LARGEST", 1000)
     with pytest.raises(LimitError):
         store.put(["y" * 2000], ADDRESS, inline_limit=0)
     with pytest.raises(LimitError):
@@ -229,12 +263,12 @@ PACK = msgspec.msgpack.encode
 NONSENSE = {
     "unknown code": extension(99, b""),
     "a code of another library": extension(-5, b""),
-    "tuple of no array": extension(tree.TUPLE, PACK({})),
-    "tuple of nothing": extension(tree.TUPLE, b""),
-    "set of lists": extension(tree.SET, PACK([[]])),
-    "set with a double": extension(tree.SET, PACK([1, 1])),
-    "map of odd length": extension(tree.MAP, PACK([1])),
-    "map with a double": extension(tree.MAP, PACK([1, 2, 1, 3])),
+    "tuple of no array": extension(_containers.TUPLE, PACK({})),
+    "tuple of nothing": extension(_containers.TUPLE, b""),
+    "set of lists": extension(_containers.SET, PACK([[]])),
+    "set with a double": extension(_containers.SET, PACK([1, 1])),
+    "map of odd length": extension(_containers.MAP, PACK([1])),
+    "map with a double": extension(_containers.MAP, PACK([1, 2, 1, 3])),
     "decimal of letters": extension(9, b"abc"),
     "decimal spelled otherwise": extension(9, b"1e5"),
     "decimal in other digits": extension(9, "１".encode()),
@@ -293,20 +327,46 @@ def test_any_extension_is_a_value_or_damage(code: int, content: bytes) -> None:
 
 
 def test_a_payload_nested_too_deep_is_refused() -> None:
-    """A payload with 129 levels, lists or extensions, is refused on read as on write."""
+    """A payload with 129 levels, lists or extensions, is refused on read as on write, in a thread with a small stack too."""
     with pytest.raises(LimitError, match="deeper than 128"):
         payload_of(b"\x91" * 129 + b"\x01")
     value: Any = [1]
     for _ in range(129):
-        value = [msgspec.msgpack.Ext(tree.TUPLE, PACK(value))]
+        value = [msgspec.msgpack.Ext(_containers.TUPLE, PACK(value))]
     with pytest.raises(LimitError, match="deeper than 128"):
         payload_of(PACK(value))
+    for _ in range(1000):
+        value = [msgspec.msgpack.Ext(_containers.TUPLE, PACK(value))]
+    found: list[Exception] = []
+
+    def read() -> None:
+        try:
+            payload_of(PACK(value))
+        except LimitError as error:
+            found.append(error)
+
+    size = threading.stack_size(512 * 1024)
+    thread = threading.Thread(target=read)
+    threading.stack_size(size)
+    thread.start()
+    thread.join()
+    assert len(found) == 1
 
 
 def test_a_zone_this_machine_lacks_is_named() -> None:
     """A zone that is a key, but not known here, asks for tzdata and is no damage."""
-    with pytest.raises(DependencyError, match="Mars/Olympus_Mons"):
-        payload_of(extension(13, PACK(["2013-01-01T00:00:00", 0, "Mars/Olympus_Mons"])))
+    for zone in ("Mars/Olympus_Mons", "America", "a" * 300):
+        with pytest.raises(DependencyError, match=zone):
+            payload_of(extension(13, PACK(["2013-01-01T00:00:00", 0, zone])))
+
+
+def test_a_path_that_its_text_does_not_give_back_is_refused(store: Store, monkeypatch: pytest.MonkeyPatch) -> None:
+    """A path that this Python writes so that it reads otherwise is refused by name."""
+    odd = PureWindowsPath("./c:a")
+    if same(odd, PureWindowsPath(str(odd))) and odd.parts == PureWindowsPath(str(odd)).parts:
+        monkeypatch.setattr(PureWindowsPath, "__str__", lambda self: "other")
+    with pytest.raises(EncodeError, match="does not give back"):
+        store.put([odd], ADDRESS)
 
 
 def test_too_little_memory_is_a_limit(monkeypatch: pytest.MonkeyPatch) -> None:
@@ -315,7 +375,7 @@ def test_too_little_memory_is_a_limit(monkeypatch: pytest.MonkeyPatch) -> None:
     def full(payload: bytes) -> Any:
         raise MemoryError
 
-    monkeypatch.setattr(tree, "_load", full)
+    monkeypatch.setattr(_containers, "decode", full)
     with pytest.raises(LimitError, match="6 bytes"):
         payload_of(PACK("value"))
 
@@ -326,7 +386,7 @@ def test_a_part_too_large_for_messagepack_is_a_limit(monkeypatch: pytest.MonkeyP
     def refuse(value: Any) -> bytes:
         raise OverflowError("too long")
 
-    monkeypatch.setattr(tree, "_dump", refuse)
+    monkeypatch.setattr(_containers, "_dump", refuse)
     with pytest.raises(LimitError, match="too long"):
         store.put(2**70, ADDRESS)
 

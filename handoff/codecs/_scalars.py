@@ -142,13 +142,21 @@ def _pack_zone(zone: dt.tzinfo | None) -> Any:
         return None
     if type(zone) is dt.timezone:
         offset, *name = zone.__getinitargs__()  # type: ignore[attr-defined]  # what pickle takes it apart with
-        return [offset // _MICROSECOND, *map(_pack_text, name)]
-    if type(zone) is zoneinfo.ZoneInfo and zone.key is not None and _ZONE_KEY.match(zone.key):
+        return [offset // _MICROSECOND, *map(pack, name)]
+    if type(zone) is zoneinfo.ZoneInfo and _is_named(zone):
         return zone.key
     raise Unencodable(
         f"a time zone of type {name_of(type(zone))}",
         "Use datetime.timezone, or a zoneinfo.ZoneInfo that has a key",
     )
+
+
+def _is_named(zone: zoneinfo.ZoneInfo) -> bool:
+    try:
+        zone.__reduce__()  # a zone that was read from a file refuses: its key, if it has one, says nothing of it
+    except Exception:  # noqa: BLE001 - pickle's own error, for which pickle is not imported
+        return False
+    return _ZONE_KEY.match(zone.key) is not None
 
 
 def _unpack_zone(zone: Any) -> dt.tzinfo | None:
@@ -162,13 +170,17 @@ def _unpack_zone(zone: Any) -> dt.tzinfo | None:
         raise ValueError(f"{zone!r} is not a time zone's key")
     try:
         return zoneinfo.ZoneInfo(zone)
-    except zoneinfo.ZoneInfoNotFoundError:
+    except (zoneinfo.ZoneInfoNotFoundError, OSError):  # no such zone, or a folder of zones
         raise DependencyError(
             f"the time zone {zone} is not known on this machine", remedy="Install the package tzdata"
         ) from None
 
 
 def _pack_path(value: PurePath) -> Ext:
+    if (
+        type(value)(str(value)).parts != value.parts
+    ):  # Python 3.11 writes some Windows paths so that they read otherwise
+        raise Unencodable(f"the path {value!r}, which its own text does not give back", "Normalize it")
     return Ext(PATH, _dump([_PATHS.index(type(value)), _pack_text(str(value))]))
 
 

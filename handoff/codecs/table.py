@@ -6,12 +6,15 @@ compared, so that it arrives as it is or is refused by name.
 
 from __future__ import annotations
 
+import datetime as dt
+import decimal
 import zlib
 from importlib import import_module
 from typing import Any, Final
 
 from handoff.artifact import Header
-from handoff.errors import DamagedError, DependencyError, EncodeError, LimitError
+from handoff.config import INLINE_SIZE
+from handoff.errors import ConfigError, DamagedError, DependencyError, EncodeError, LimitError
 
 id: Final = "table"
 magic: Final = b"PAR1"
@@ -20,11 +23,13 @@ _METADATA_KEY = b"handoff"
 # A checksum of the whole file, itself taken as zeros: Parquet's own covers the pages, and not the footer.
 _CHECK_KEY = b"handoff.crc32"
 _UNSEALED = b"00000000"
+_POINTER = 8
+_TEXTS = ("string", "large_string", "binary", "large_binary")
 _CHECK_FIELD = _CHECK_KEY + b"\x18\x08"  # in Thrift's compact protocol: the next field, text of eight bytes
 _PANDAS, _ARROW = "pandas.DataFrame", "pyarrow.Table"
 _EXTRAS = {"pandas": "pandas", "pyarrow": "arrow"}
-# A frame this many times larger than the room for it is not tried inline.
-_SHRINKS_AT_MOST = 64
+# Cells of a column of Python objects: of these types, what is read back is compared by type and text.
+_CELLS = frozenset({str, bytes, bool, dt.date, decimal.Decimal, type(None)})
 _PREVIEW_COLUMNS = 8
 
 _INTEGERS = ("int8", "int16", "int32", "int64", "uint8", "uint16", "uint32", "uint64")
@@ -44,7 +49,7 @@ class Table:
     def __init__(self, table: Any, kind: str) -> None:
         self._table = table
         self.type = kind
-        self.raw_size: int = table.nbytes
+        self.raw_size = _size_of(table.schema, table.num_rows, table.columns)
 
     def preview(self) -> str:
         names = [name for name in self._table.column_names if not name.startswith("__index_level_")]
@@ -53,7 +58,7 @@ class Table:
         return f"{self._table.num_rows:,} rows × {columns}: {', '.join(names[:_PREVIEW_COLUMNS])}{more}"
 
     def bare(self, room: int) -> bytes | None:
-        if self.raw_size > room * _SHRINKS_AT_MOST:
+        if self.raw_size > INLINE_SIZE:
             return None
         data = _write(self._table, {})
         return data if len(data) <= room else None
@@ -90,27 +95,33 @@ def header(data: bytes) -> Header:
 
 def decode(data: bytes, *, header: Header | None, type: Any, name: str, limit: int) -> Any:
     """Decode what `encode` made, into the library that ``type`` names, else the one that wrote it."""
+    arrow = _library("pyarrow")
     file = _open(data)
-    declared = sum(file.metadata.row_group(i).total_byte_size for i in range(file.metadata.num_row_groups))
-    size = max(declared, 0 if header is None else header.raw_size)
+    groups = [file.metadata.row_group(index) for index in range(file.metadata.num_row_groups)]
+    # Repeated cells take no room in the file: what they take in memory follows from their number.
+    sizes = [sum(group.total_byte_size for group in groups), _size_of(file.schema_arrow, file.metadata.num_rows, ())]
+    size = max(*sizes, 0 if header is None else header.raw_size)
     if size > limit:
         raise LimitError(f"the table takes {size:,} bytes in memory, and {limit:,} are allowed", size=size, limit=limit)
-    arrow = _library("pyarrow")
-    try:
-        table = file.read()
-    except (arrow.ArrowException, OSError) as error:
-        raise DamagedError(f"the Parquet file cannot be read: {error}") from None
-    metadata = dict(table.schema.metadata or {})
-    for key in (_METADATA_KEY, _CHECK_KEY):
-        metadata.pop(key, None)
-    table = table.replace_schema_metadata(metadata or None)
     wanted = _named(type) or name
-    if wanted == _ARROW:
-        return table
+    if wanted not in (_PANDAS, _ARROW):
+        raise DamagedError(f"a {wanted} was recorded, and the artifact is a table")
     if wanted == _PANDAS:
         _library("pandas")
+    try:
+        table = file.read()
+    except (arrow.ArrowException, OSError, ValueError) as error:
+        raise DamagedError(f"the Parquet file cannot be read: {_first_line(error)}") from None
+    metadata = {key: text for key, text in (table.schema.metadata or {}).items() if not key.startswith(_METADATA_KEY)}
+    table = table.replace_schema_metadata(metadata or None)
+    if wanted == _ARROW:
+        return table
+    try:
         return table.to_pandas()
-    raise DamagedError(f"a {wanted} was recorded, and the artifact is a table")
+    except (arrow.ArrowException, ArithmeticError, AttributeError, LookupError, TypeError, ValueError) as error:
+        raise ConfigError(
+            f"pandas cannot hold this table ({_first_line(error)})", remedy="Take it as a pyarrow.Table"
+        ) from None
 
 
 def _named(wanted: Any) -> str | None:
@@ -147,8 +158,25 @@ def _open(data: bytes) -> Any:
     arrow, parquet = _library("pyarrow"), _library("pyarrow.parquet")
     try:
         return parquet.ParquetFile(arrow.BufferReader(data), page_checksum_verification=True)
-    except (arrow.ArrowException, OSError) as error:
-        raise DamagedError(f"the Parquet file cannot be read: {error}") from None
+    except (arrow.ArrowException, OSError, ValueError) as error:
+        raise DamagedError(f"the Parquet file cannot be read: {_first_line(error)}") from None
+
+
+def _size_of(schema: Any, rows: int, columns: Any) -> int:
+    """Give the bytes that cells take in memory, from their number and types: buffers differ for the same table.
+
+    Texts count with their lengths where the ``columns`` are at hand.
+    """
+    compute = _library("pyarrow.compute")
+    size = 0
+    for index, field in enumerate(schema):
+        try:
+            size += rows * field.type.bit_width // 8
+        except ValueError:  # no fixed width
+            size += rows * _POINTER
+            if columns and str(field.type) in _TEXTS:
+                size += compute.sum(compute.binary_length(columns[index])).as_py() or 0
+    return size
 
 
 def _seal(data: bytes) -> bytes:
@@ -172,15 +200,18 @@ def _from_pandas(frame: Any) -> Any:
         raise EncodeError("the value: a frame with attrs or flags, which Parquet does not keep", remedy="Clear them")
     _check_names(list(frame.columns))
     doubtful = [name for name, dtype in frame.dtypes.items() if not _is_known(dtype)]
+    if not len(frame.columns):
+        raise EncodeError("columns: a frame without any", remedy="Return its index by itself", path="columns")
     for name in doubtful:
         _check_pandas(frame[[name]].reset_index(drop=True), name or "''")
     if not _is_counter(frame.index):
         _check_pandas(frame.iloc[:, :0], "index")
-    _check_pandas((frame.iloc[:0] if len(frame.columns) else frame).drop(columns=doubtful), "columns")
+    _check_pandas(frame.iloc[:0].drop(columns=doubtful), "columns")
     return arrow.Table.from_pandas(frame)
 
 
 def _check_names(names: list[Any]) -> None:
+    seen: set[str] = set()
     for position, name in enumerate(names):
         where = f"columns[{position}]"
         if type(name) is not str:
@@ -188,8 +219,9 @@ def _check_names(names: list[Any]) -> None:
             raise EncodeError(
                 f"{where}: a name of type {kind}, and Parquet names are text", remedy="Rename it", path=where
             )
-        if name.startswith("__index_level_") or names.index(name) != position:
+        if name in seen or name.startswith("__index_level_"):
             raise EncodeError(f"{where}: the name {name!r} stands twice or is reserved", remedy="Rename it", path=where)
+        seen.add(name)
 
 
 def _is_known(dtype: Any) -> bool:
@@ -207,10 +239,10 @@ def _check_pandas(part: Any, path: str) -> None:
     try:
         table = arrow.Table.from_pandas(part)
         back = _open(_write(table, {})).read().to_pandas()
-        pandas.testing.assert_frame_equal(part, back, check_exact=True, check_freq=True, obj="the frame")
-        objects = [name for name, dtype in part.dtypes.items() if str(dtype) == "object"]
-        altered = [name for name in objects if list(map(type, part[name])) != list(map(type, back[name]))]
-        why = "its values would come back as another type" if altered else ""
+        pandas.testing.assert_frame_equal(
+            part, back, check_exact=True, check_freq=True, check_index_type="exact", check_column_type="exact"
+        )
+        why = "" if _cells(part) == _cells(back) else "its cells would come back altered, or are of a type not kept"
     except (arrow.ArrowException, AssertionError, DamagedError, TypeError, ValueError) as error:
         why = _first_line(error)
     if why:
@@ -221,23 +253,37 @@ def _check_pandas(part: Any, path: str) -> None:
         )
 
 
+def _cells(frame: Any) -> list[Any]:
+    """Give what tells the cells of object columns and indexes apart, which == may not: type and text."""
+    levels = [frame.index.get_level_values(level) for level in range(frame.index.nlevels)]
+    objects = [cells for cells in [*levels, *(frame[name] for name in frame.columns)] if str(cells.dtype) == "object"]
+    # Anything else than these types is unlike even itself.
+    return [(type(cell), str(cell)) if type(cell) in _CELLS else object() for cells in objects for cell in cells]
+
+
 def _check_arrow(table: Any) -> None:
     schema = table.schema
-    if not {_METADATA_KEY, _CHECK_KEY}.isdisjoint(schema.metadata or {}):
-        raise EncodeError("the value: a table with 'handoff' in its metadata, a key that is taken", remedy="Rename it")
+    if any(key.startswith((_METADATA_KEY, b"ARROW:")) for key in schema.metadata or {}):
+        raise EncodeError("the value: a table with 'handoff' or 'ARROW:' in its metadata", remedy="Rename that key")
+    is_unique = len(set(schema.names)) == len(schema.names)
     doubtful = [
-        field for field in schema if str(field.type) not in _KNOWN_TYPES or not field.nullable or field.metadata
+        index
+        for index, field in enumerate(schema)
+        if not is_unique or str(field.type) not in _KNOWN_TYPES or not field.nullable or field.metadata
     ]
-    if not doubtful and schema.names and len(set(schema.names)) == len(schema.names):
+    if schema.names and not doubtful:
         return
     arrow = _library("pyarrow")
     try:
         back = _open(_write(table, {})).read()
-        same = back.num_rows == table.num_rows and back.equals(table, check_metadata=True)
-    except (arrow.ArrowException, DamagedError) as error:
-        same, back = False, _first_line(error)
+        same = back.num_rows == table.num_rows and back.schema.equals(schema, check_metadata=True)
+        same = same and all(back.column(index).equals(table.column(index)) for index in doubtful)
+    except (arrow.ArrowException, DamagedError):
+        same = False
     if not same:
-        names = ", ".join(f"{field.name}: {field.type}" for field in doubtful) or "its columns"
+        names = (
+            ", ".join(f"{schema.field(index).name}: {schema.field(index).type}" for index in doubtful) or "its columns"
+        )
         raise EncodeError(
             f"{names}: Parquet would not give it back as it is", remedy="Cast it to a type that Parquet has", path=names
         )

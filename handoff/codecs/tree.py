@@ -9,39 +9,34 @@ from __future__ import annotations
 import gc
 import struct
 import sys
-from collections.abc import Callable, Iterable
+from collections.abc import Iterable
 from functools import cached_property
 from itertools import chain, compress, islice, repeat
 from typing import Any, Final
 
 import msgspec
-from msgspec import Raw
-from msgspec.msgpack import Ext
 
 from handoff import artifact
 from handoff.artifact import Header
-from handoff.codecs import _scalars
+from handoff.codecs import _containers
+from handoff.codecs._containers import CONTAINER, NATIVE_KEYS, POINTER, check_size, too_deep
 from handoff.codecs._scalars import Unencodable, name_of
-from handoff.config import DEEPEST
+from handoff.config import DEEPEST, INLINE_SIZE
 from handoff.errors import DamagedError, EncodeError, HandoffError, LimitError
 from handoff.sizes import human_size
 
 id: Final = "tree"
 magic: Final = artifact.MAGIC
 
-#: The most bytes of MessagePack: the objects take some six times as much memory.
-LARGEST = 1024**3
-
-TUPLE, SET, FROZENSET, MAP = range(1, 5)
-
 _NATIVE_CONTAINERS = frozenset({dict, list})
-_NATIVE = frozenset({dict, list, str, int, float, bool, type(None), bytes})
+_NATIVE = NATIVE_KEYS | _NATIVE_CONTAINERS
 _CONTAINERS = frozenset({dict, list, tuple, set, frozenset})
-_NATIVE_KEYS = _NATIVE - _NATIVE_CONTAINERS
+_TEXTS = frozenset({str, bytes})
 _BATCH = 100
+# Up to so many nodes, the lengths of texts are added up too: that is cheap, and shared ones can be huge together.
+_MEASURED = 100_000
 _SUMS_TELL = sys.version_info < (3, 13)
-_POINTER = 8  # bytes of memory that an element takes at the least
-_PREVIEW_DEPTH, _PREVIEW_ITEMS, _PREVIEW_TEXT, _PREVIEW_BITS, _LABEL = 3, 6, 60, 128, 40
+_PREVIEW_DEPTH, _PREVIEW_ITEMS, _PREVIEW_TEXT, _PREVIEW_BITS = 3, 6, 60, 128
 _BRACKETS: dict[type, tuple[str, str]] = {list: ("[", "]"), tuple: ("(", ")"), dict: ("{", "}")}
 
 
@@ -58,7 +53,7 @@ class Tree:
         return _show(self._value, _PREVIEW_DEPTH)
 
     def bare(self, room: int) -> bytes | None:
-        return self._frame if len(self._frame) <= room else None
+        return self._frame if self.raw_size <= INLINE_SIZE and len(self._frame) <= room else None
 
     def artifact(self, header: Header) -> bytes:
         return artifact.join(header, self._frame)
@@ -72,8 +67,12 @@ def encode(value: object) -> Tree:
     """Encode a tree of plain Python values. See `handoff.codecs.Codec`."""
     payload = _encode_natively(value)
     if payload is None:
-        payload = _encode_extended(value)
-    _check_size(len(payload))
+        try:
+            payload = _containers.encode(value, lambda node, longest: _shorten(_show(node, 1), longest))
+        except Unencodable as refused:
+            where = refused.path or "the value"
+            raise EncodeError(f"{where}: {refused.why}", remedy=refused.remedy, path=refused.path) from None
+    check_size(len(payload))
     return Tree(value, payload)
 
 
@@ -86,9 +85,9 @@ def decode(data: bytes, *, header: Header | None, type: Any, name: str, limit: i
     """Decode what `encode` made. See `handoff.codecs.Codec`."""
     frame = memoryview(data) if header is None else artifact.split(data)[1]
     expected = None if header is None else header.raw_size
-    payload = artifact.decompress(frame, limit=min(limit, LARGEST), expected=expected)
+    payload = artifact.decompress(frame, limit=min(limit, _containers.LARGEST), expected=expected)
     try:
-        value = _load(payload)
+        value = _containers.decode(payload)
         _check_depth(value)
     except HandoffError:
         raise
@@ -119,16 +118,6 @@ def _encode_natively(value: object) -> bytes | None:
         return None
 
 
-def _encode_extended(value: object) -> bytes:
-    try:
-        return _dump(_pack(value, 0))
-    except Unencodable as refused:
-        where = refused.path or "the value"
-        raise EncodeError(f"{where}: {refused.why}", remedy=refused.remedy, path=refused.path) from None
-    except OverflowError as error:  # a bytes of 4 GiB or more
-        raise LimitError(f"a part of the value is too large for MessagePack: {error}") from None
-
-
 # --- which trees MessagePack gives back -------------------------------------------------------------------------
 
 
@@ -136,26 +125,31 @@ def _is_native(value: object) -> bool:
     if type(value) not in _NATIVE:
         return False
     level: list[Any] = [value] if type(value) in _NATIVE_CONTAINERS else []
-    count = 0
+    count = size = 0
     for _ in range(DEEPEST + 1):
         if not level:
             return True
         # Counted before anything is gathered: shared references can make a small value a huge tree.
-        count += sum(map(len, level))
-        _check_size(count * _POINTER)
+        children = sum(map(len, level))
+        count += children
+        size += len(level) * CONTAINER + children * POINTER
+        check_size(size)
         below: list[Any] = []
         for start in range(0, len(level), _BATCH):
             found = _children(level[start : start + _BATCH])
             kinds = set(map(type, chain.from_iterable(found)))
             if not kinds <= _NATIVE:
                 return False
+            if count <= _MEASURED and not kinds.isdisjoint(_TEXTS):
+                size += sum(len(node) for node in chain.from_iterable(found) if type(node) in _TEXTS)
+                check_size(size)
             if kinds <= _NATIVE_CONTAINERS:
                 below += chain.from_iterable(found)
             elif not kinds.isdisjoint(_NATIVE_CONTAINERS):
                 nodes = list(chain.from_iterable(found))
                 below += compress(nodes, map(_NATIVE_CONTAINERS.__contains__, map(type, nodes)))
         level = below
-    raise _too_deep()
+    raise too_deep()
 
 
 def _children(level: list[Any]) -> list[list[Any]]:
@@ -180,116 +174,10 @@ def _check_depth(value: object) -> None:
         if not level:
             return
         level = gc.get_referents(*level)
-    raise _too_deep()
-
-
-def _check_size(size: int) -> None:
-    if size > LARGEST:
-        raise LimitError(
-            f"the value takes over {human_size(LARGEST)} as plain Python values",
-            remedy="Hand it over as a table",
-            size=size,
-            limit=LARGEST,
-        )
-
-
-def _too_deep() -> LimitError:
-    return LimitError(
-        f"the value is nested deeper than {DEEPEST} levels, or holds itself", remedy="Flatten it", limit=DEEPEST
-    )
-
-
-# --- the others, node by node -----------------------------------------------------------------------------------
-
-_dump = msgspec.msgpack.Encoder().encode
-
-
-def _pack(value: Any, depth: int) -> Any:
-    pack = _PACK.get(type(value))
-    if pack is None:
-        return _scalars.pack(value)
-    if depth == DEEPEST:
-        raise _too_deep()
-    return pack(value, depth + 1)
-
-
-def _pack_list(value: list[Any] | tuple[Any, ...], depth: int) -> list[Any]:
-    packed: list[Any] = []
-    for node in value:
-        try:
-            packed.append(_pack(node, depth))
-        except Unencodable as refused:
-            raise refused.below(f"[{len(packed)}]") from None
-    return packed
-
-
-def _pack_tuple(value: tuple[Any, ...], depth: int) -> Ext:
-    return Ext(TUPLE, _dump(_pack_list(value, depth)))
-
-
-def _pack_set(value: set[Any] | frozenset[Any], depth: int) -> Ext:
-    packed: list[bytes] = []
-    for node in value:
-        try:
-            packed.append(_dump(_pack(node, depth)))
-        except Unencodable as refused:
-            raise refused.below(f"{{{_label(node)}}}") from None
-    # A set has no order of its own, and the same value must give the same bytes.
-    return Ext(SET if type(value) is set else FROZENSET, _dump([Raw(data) for data in sorted(packed)]))
-
-
-def _pack_dict(value: dict[Any, Any], depth: int) -> Any:
-    keys: list[Any] = []
-    nodes: list[Any] = []
-    for key, node in value.items():
-        try:
-            keys.append(_pack(key, depth))
-        except Unencodable as refused:
-            raise refused.below(f".keys()[{len(keys)}]") from None
-        try:
-            nodes.append(_pack(node, depth))
-        except Unencodable as refused:
-            raise refused.below(
-                f".{key}" if type(key) is str and key.isidentifier() and len(key) <= _LABEL else f"[{_label(key)}]"
-            ) from None
-    if _NATIVE_KEYS.issuperset(map(type, keys)):
-        return dict(zip(keys, nodes, strict=True))
-    return Ext(MAP, _dump(list(chain.from_iterable(zip(keys, nodes, strict=True)))))
-
-
-_PACK: dict[type, Callable[[Any, int], Any]] = {
-    list: _pack_list,
-    tuple: _pack_tuple,
-    set: _pack_set,
-    frozenset: _pack_set,
-    dict: _pack_dict,
-}
-
-
-def _unpack(code: int, content: memoryview) -> Any:
-    if code > MAP:
-        return _scalars.unpack(code, bytes(content))
-    nodes = _load(content)
-    if not isinstance(nodes, list):
-        raise TypeError(f"extension {code} holds no array")
-    if code == TUPLE:
-        return tuple(nodes)
-    found = (
-        dict(zip(nodes[::2], nodes[1::2], strict=True)) if code == MAP else (set if code == SET else frozenset)(nodes)
-    )
-    if len(found) * (2 if code == MAP else 1) != len(nodes):
-        raise ValueError(f"extension {code} holds an element twice")
-    return found
-
-
-_load = msgspec.msgpack.Decoder(ext_hook=_unpack).decode
+    raise too_deep()
 
 
 # --- for people -------------------------------------------------------------------------------------------------
-
-
-def _label(value: object) -> str:
-    return _shorten(_show(value, 1), _LABEL)
 
 
 def _show(value: Any, depth: int) -> str:

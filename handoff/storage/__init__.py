@@ -10,6 +10,7 @@ import re
 from collections.abc import Iterator, Mapping
 from typing import Any, Protocol
 
+from handoff.address import is_text
 from handoff.errors import ConfigError
 
 #: Where unfinished files are, below a local root: out of the way of every reader that scans for artifacts.
@@ -64,7 +65,7 @@ def open_storage(root: str, options: Mapping[str, Any], timeout: float) -> Stora
     Arguments: ``root``, a folder or an fsspec URL; ``options`` for the filesystem; ``timeout`` in seconds for one
     call. Raises: `ConfigError`.
     """
-    if type(root) is not str or not root.strip() or "\0" in root:
+    if type(root) is not str or not root.strip() or not is_text(root):
         raise ConfigError(f"a root is a folder or a URL, not {root!r}", remedy="Write it as in s3://bucket/prefix")
     scheme = _SCHEME.match(root)
     if scheme is None and "://" in root:
