@@ -59,7 +59,7 @@ def parse_arguments() -> argparse.Namespace:
         help="only the contests with one of these in their name, as in: --only import 'put pandas'",
     )
     parser.add_argument(
-        "--folder", type=Path, metavar="FOLDER", help="an existing folder on the disk to measure (the temporary one)"
+        "--folder", type=_folder, metavar="FOLDER", help="an existing folder on the disk to measure (the temporary one)"
     )
     parser.add_argument("--json", type=Path, metavar="FILE", help="write all samples here, in seconds")
     parser.add_argument(
@@ -88,8 +88,15 @@ def measure(console: Console, folder: Path, repeats: int, rows: int, only: list[
 def _positive(text: str) -> int:
     number = int(text)
     if number < 1:
-        raise argparse.ArgumentTypeError("at least 1")
+        raise argparse.ArgumentTypeError("at least 1 pair")
     return number
+
+
+def _folder(text: str) -> Path:
+    folder = Path(text)
+    if not folder.is_dir():
+        raise argparse.ArgumentTypeError(f"{text} is no folder")
+    return folder
 
 
 if __name__ == "__main__":
