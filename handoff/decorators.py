@@ -238,7 +238,9 @@ def _holds_handoffs(value: Any) -> bool:
         nodes += sum(map(len, level))
         if nodes > _MOST_NODES:
             return False
-        below = [node for container in level for node in (container.values() if type(container) is dict else container)]
+        below: list[Any] = []
+        for container in level:
+            below += container.values() if type(container) is dict else container
         kinds = set(map(type, below))
         if not kinds.isdisjoint(_HANDOFFS):
             return True

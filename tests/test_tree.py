@@ -114,11 +114,11 @@ def test_the_attributes_of_an_object_are_looked_at(store: Store) -> None:
 
 @given(value=values(leaves=10))
 def test_both_ways_to_look_at_a_tree_agree(value: Any) -> None:
-    """Children that are asked for together, or one by one, tell the same of any tree."""
+    """Children that are asked of containers, or of copies, tell the same of any tree."""
     found = []
-    for together in (True, False):
+    for copied in (True, False):
         with pytest.MonkeyPatch.context() as patch:
-            patch.setattr(tree, "_SUMS_TELL", together)
+            patch.setattr(tree, "_MAY_HIDE", copied)
             found.append(tree._is_native([value, {"a": value}]))
     assert found[0] == found[1]
 

@@ -23,6 +23,8 @@ _METADATA_KEY = b"handoff"
 # A checksum of the whole file, itself taken as zeros: Parquet's own covers the pages, and not the footer.
 _CHECK_KEY = b"handoff.crc32"
 _UNSEALED = b"00000000"
+# A table this many times larger than the room for it is not tried inline.
+_SHRINKS_AT_MOST = 64
 _POINTER = 8
 _TEXTS = ("string", "large_string", "binary", "large_binary")
 _CHECK_FIELD = _CHECK_KEY + b"\x18\x08"  # in Thrift's compact protocol: the next field, text of eight bytes
@@ -58,7 +60,7 @@ class Table:
         return f"{self._table.num_rows:,} rows × {columns}: {', '.join(names[:_PREVIEW_COLUMNS])}{more}"
 
     def bare(self, room: int) -> bytes | None:
-        if self.raw_size > INLINE_SIZE:
+        if self.raw_size > min(INLINE_SIZE, room * _SHRINKS_AT_MOST):
             return None
         data = _write(self._table, {})
         return data if len(data) <= room else None

@@ -35,7 +35,7 @@ _TEXTS = frozenset({str, bytes})
 _BATCH = 100
 # Up to so many nodes, the lengths of texts are added up too: that is cheap, and shared ones can be huge together.
 _MEASURED = 100_000
-_SUMS_TELL = sys.version_info < (3, 13)
+_MAY_HIDE = sys.version_info >= (3, 13)
 _PREVIEW_DEPTH, _PREVIEW_ITEMS, _PREVIEW_TEXT, _PREVIEW_BITS = 3, 6, 60, 128
 _BRACKETS: dict[type, tuple[str, str]] = {list: ("[", "]"), tuple: ("(", ")"), dict: ("{", "}")}
 
@@ -137,33 +137,30 @@ def _is_native(value: object) -> bool:
         below: list[Any] = []
         for start in range(0, len(level), _BATCH):
             found = _children(level[start : start + _BATCH])
-            kinds = set(map(type, chain.from_iterable(found)))
+            kinds = set(map(type, found))
             if not kinds <= _NATIVE:
                 return False
             if count <= _MEASURED and not kinds.isdisjoint(_TEXTS):
-                size += sum(len(node) for node in chain.from_iterable(found) if type(node) in _TEXTS)
+                size += sum(map(len, _of(_TEXTS, found)))
                 check_size(size)
-            if kinds <= _NATIVE_CONTAINERS:
-                below += chain.from_iterable(found)
-            elif not kinds.isdisjoint(_NATIVE_CONTAINERS):
-                nodes = list(chain.from_iterable(found))
-                below += compress(nodes, map(_NATIVE_CONTAINERS.__contains__, map(type, nodes)))
+            if not kinds.isdisjoint(_NATIVE_CONTAINERS):
+                below += found if kinds <= _NATIVE_CONTAINERS else _of(_NATIVE_CONTAINERS, found)
         level = below
     raise too_deep()
 
 
-def _children(level: list[Any]) -> list[list[Any]]:
-    # The collector names a dict's values alone where all its keys are str, and its keys as well where they are not.
-    # From Python 3.13 it names nothing for some objects' __dict__, so that in a sum too few could make up for too many.
-    if _SUMS_TELL:
-        found = [gc.get_referents(*level)]
-        if len(found[0]) == sum(map(len, level)):
-            return found
-    else:
-        found = list(map(gc.get_referents, level))
-        if list(map(len, found)) == list(map(len, level)):
-            return found
-    return [node if type(node) is list else [*node, *node.values()] for node in level]
+def _children(level: list[Any]) -> list[Any]:
+    # The collector names a dict's values alone where all its keys are str, and its keys as well where they are not: the
+    # number tells. From Python 3.13 it names nothing for some objects' __dict__; a copy of that is a dict like others.
+    asked = [node if type(node) is list else node.copy() for node in level] if _MAY_HIDE else level
+    found = gc.get_referents(*asked)
+    if len(found) == sum(map(len, level)):
+        return found
+    return [node for part in level for node in (part if type(part) is list else chain(part, part.values()))]
+
+
+def _of(kinds: frozenset[type], nodes: list[Any]) -> Iterable[Any]:
+    return compress(nodes, map(kinds.__contains__, map(type, nodes)))
 
 
 def _check_depth(value: object) -> None:
