@@ -6,7 +6,7 @@ import functools
 import inspect
 import types
 import typing
-from collections.abc import Callable, Generator
+from collections.abc import Callable, Generator, Mapping
 from typing import Any, ParamSpec, TypeVar, overload
 
 import msgspec
@@ -14,7 +14,7 @@ from msgspec import UNSET, UnsetType
 
 from handoff import context, envelope
 from handoff.address import Address
-from handoff.config import MESSAGE_CAP, check_limit
+from handoff.config import DEEPEST, MESSAGE_CAP, check_limit
 from handoff.context import Task
 from handoff.envelope import Handoff, Inline, Stored
 from handoff.errors import ConfigError, LimitError
@@ -80,6 +80,8 @@ def _decorate(
         wrap = _wrap_generator
     wrapper = wrap(function, _Loader(function, store), _Sender(store, inline_limit, key))
 
+    if not hasattr(function, "__name__"):  # a partial: its task is named after the function inside
+        wrapper.__name__ = getattr(getattr(function, "func", function), "__name__", type(function).__name__)
     # Airflow reads the return annotation in the module of the wrapper, where its names mean nothing.
     returned = getattr(function, "__annotations__", {}).get("return")
     if isinstance(returned, str):
@@ -137,11 +139,11 @@ class _Loader:
         positional, named, others = self._hints
         hints = [*positional[: len(args)], *[others] * (len(args) - len(positional))]
         return (
-            tuple(self._load(value, hint) for value, hint in zip(args, hints, strict=True)),
-            {name: self._load(value, named.get(name, Any)) for name, value in kwargs.items()},
+            tuple(self._load(value, hint, 0) for value, hint in zip(args, hints, strict=True)),
+            {name: self._load(value, named.get(name, Any), 0) for name, value in kwargs.items()},
         )
 
-    def _load(self, value: Any, hint: Any) -> Any:
+    def _load(self, value: Any, hint: Any, depth: int) -> Any:
         kind = type(value)
         if _is_handoff(hint):
             return value if value is None or kind in _HANDOFFS else envelope.bind(envelope.read(value), self._store)
@@ -149,19 +151,19 @@ class _Loader:
             return value.load(hint) if envelope.is_bound(value) else self._store.get(value, hint)
         if envelope.is_envelope(value):
             return self._store.get(value, hint)
-        if kind in _CONTAINERS:
-            return self._load_container(value, hint)
+        if kind in _CONTAINERS and depth < DEEPEST:  # what is nested deeper, or holds itself, is no message
+            return self._load_container(value, hint, depth + 1)
         if context.is_lazy_sequence(kind):
-            return [self._load(node, _hint_of_elements(hint)) for node in value]
+            return [self._load(node, _hint_of_elements(hint), depth) for node in value]
         return value
 
-    def _load_container(self, value: Any, hint: Any) -> Any:
+    def _load_container(self, value: Any, hint: Any, depth: int) -> Any:
         nodes = value.values() if type(value) is dict else value
         hint = _hint_of_elements(hint)
         kinds = set(map(type, nodes))
         if not _is_handoff(hint) and _OPENED.isdisjoint(kinds) and not any(map(context.is_lazy_sequence, kinds)):
             return value
-        loaded = [self._load(node, hint) for node in nodes]
+        loaded = [self._load(node, hint, depth) for node in nodes]
         if all(before is after for before, after in zip(nodes, loaded, strict=True)):
             return value
         return dict(zip(value, loaded, strict=True)) if type(value) is dict else type(value)(loaded)
@@ -176,7 +178,7 @@ class _Loader:
         positional: list[Any] = []
         named: dict[str, Any] = {}
         others: Any = Any
-        for name, parameter in inspect.signature(self._function).parameters.items():
+        for name, parameter in _parameters(self._function).items():
             hint = _resolve_hint(self._function, parameter.annotation)
             if parameter.kind is parameter.VAR_POSITIONAL:
                 others = hint
@@ -207,7 +209,7 @@ class _Sender:
         return store.put(result, at, attempt=task.attempt, inline_limit=self._inline_limit).to_json()
 
     def _send_container(self, result: Any, store: Store, at: Address) -> Any:
-        message = _envelopes(result, store, at)
+        message = _envelopes(result, store, at, 0)
         limit = store.inline_limit if self._inline_limit is UNSET else self._inline_limit
         size = len(msgspec.json.encode(message))
         if size > (limit or MESSAGE_CAP):
@@ -220,15 +222,17 @@ class _Sender:
         return message
 
 
-def _envelopes(value: Any, store: Store, at: Address) -> Any:
+def _envelopes(value: Any, store: Store, at: Address, depth: int) -> Any:
     if type(value) in _HANDOFFS:
         return value.to_json()
     if not _holds_handoffs(value):
         # The address is the whole result's: a part has none of its own, so it travels in the message or not at all.
         return store.put(value, at, inline_limit=None).to_json()
+    if depth == DEEPEST:
+        raise LimitError(f"the result is nested deeper than {DEEPEST} levels, or holds itself", limit=DEEPEST)
     if type(value) is dict:
-        return {name: _envelopes(node, store, at) for name, node in value.items()}
-    return type(value)(_envelopes(node, store, at) for node in value)
+        return {name: _envelopes(node, store, at, depth + 1) for name, node in value.items()}
+    return type(value)(_envelopes(node, store, at, depth + 1) for node in value)
 
 
 def _holds_handoffs(value: Any) -> bool:
@@ -246,6 +250,13 @@ def _holds_handoffs(value: Any) -> bool:
             return True
         level = [] if kinds.isdisjoint(_CONTAINERS) else [node for node in below if type(node) in _CONTAINERS]
     return False
+
+
+def _parameters(function: Callable[..., Any]) -> Mapping[str, inspect.Parameter]:
+    try:
+        return inspect.signature(function).parameters
+    except ValueError:  # some functions written in C do not tell
+        return {}
 
 
 def _resolve_hint(function: Callable[..., Any], annotation: Any) -> Any:

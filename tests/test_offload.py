@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import functools
 import inspect
 import sys
 import threading
@@ -302,6 +303,44 @@ class FakeDecorator:
     _airflow_is_task_decorator = True
 
     def __call__(self) -> None: ...
+
+
+def test_containers_that_hold_themselves(here: Store) -> None:
+    """An argument that holds itself is passed on as it is; a result that does, with a handoff in it, is refused."""
+    loop: list[Any] = [1]
+    loop.append(loop)
+    assert offload(lambda x: x)(loop) is loop
+    stored = here.put(LARGE, address_of("a"), inline_limit=0)
+
+    @offload
+    def result() -> Any:
+        return [stored, loop, {"k": own}]
+
+    own: list[Any] = [stored]
+    own.append(own)
+    with run(dag_id="dag", run_id="run"), pytest.raises(LimitError, match="holds itself"):
+        result()
+
+
+def test_callables_of_every_kind(here: Store) -> None:
+    """A partial, a builtin, an object that is called and a method are decorated as a function is."""
+
+    class Step:
+        def __call__(self, n: int) -> int:
+            return n
+
+        def method(self, n: int) -> int:
+            return n
+
+    def plain(n: int, m: int) -> int:
+        return n + m
+
+    callables = {"plain": functools.partial(plain, m=0), "max": max, "Step": Step(), "method": Step().method}
+    for name, function in callables.items():
+        with run(dag_id="dag", run_id="run"):
+            arguments = [[1]] if name == "max" else [1]
+            message = offload(inline_limit=0)(function)(*arguments)
+        assert (message["address"]["task_id"], here.get(message)) == (name, 1)
 
 
 def test_a_misuse_is_refused_when_the_dag_is_parsed(store: Store) -> None:
