@@ -312,14 +312,11 @@ def test_containers_that_hold_themselves(here: Store) -> None:
     assert offload(lambda x: x)(loop) is loop
     stored = here.put(LARGE, address_of("a"), inline_limit=0)
 
-    @offload
-    def result() -> Any:
-        return [stored, loop, {"k": own}]
-
     own: list[Any] = [stored]
     own.append(own)
-    with run(dag_id="dag", run_id="run"), pytest.raises(LimitError, match="holds itself"):
-        result()
+    for index, result in enumerate(([stored, loop], {"k": own})):
+        with run(dag_id="dag", run_id="run", map_index=index), pytest.raises(LimitError, match="holds itself"):
+            offload(lambda result=result: result)()
 
 
 def test_callables_of_every_kind(here: Store) -> None:
