@@ -65,7 +65,8 @@ def tests(session: nox.Session) -> None:
     """Run the tests and the examples of the documentation, on each interpreter that is found, with full coverage."""
     session.install("-e", f".[{EXTRAS}]", *group("test"))
     session.run("coverage", "erase")
-    session.run("pytest", "-n", "2", "--cov", "--cov-report=term", *session.posargs)
+    # The blocks of a page build on each other: a file stays with one worker.
+    session.run("pytest", "-n", "2", "--dist=loadfile", "--cov", "--cov-report=term", *session.posargs)
 
 
 @nox.session
