@@ -21,7 +21,7 @@ LOCATIONS = [
     "file:///etc/passwd", "/etc/passwd", "local://etc/passwd", "simplecache::file:///etc/passwd", "filecache::file:///etc/passwd",
     "blockcache::file:///etc/passwd", "cached::file:///etc/passwd", "async_wrapper::file:///etc/passwd", "data:,x", "dir::x",
     "zip://a::x", "tar://a::x", "libarchive://a::x", "reference::x", "http://169.254.169.254/", "ftp://u:p@h/x", "sftp://h/x", "smb://h/x",
-    "github://a:b@c/x", "git://x", "hf://x", "memory://x", "s3://other/key", "s3://root/../other", "k?versionId=x", "../../../etc/passwd",
+    "github://a:b@c/x", "git://x", "hf://x", "memory://x", "s3://other/key", "s3://base/../other", "k?versionId=x", "../../../etc/passwd",
     "..", ".", "...", "a/../b", "a//b", "a\\b", "~", "~root", "-rf", "CON", "a.", "*", "[1]", "?", "%2e%2e", "a::b",
 ]  # fmt: skip
 

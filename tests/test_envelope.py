@@ -22,7 +22,7 @@ def stored(**changes: Any) -> dict[str, Any]:
     message = {
         "__handoff__": 0, "kind": "stored", "codec": "tree", "type": "tuple", "sha256": "a" * 64, "preview": "(1,)",
         "address": {"dag_id": "d", "run_id": "r", "task_id": "t", "map_index": -1, "key": "k", "item": None},
-        "size": 10, "raw_size": 5, "attempt": 1, "uri": "/root/x",
+        "size": 10, "raw_size": 5, "attempt": 1, "uri": "/base/x",
     }  # fmt: skip
     return {name: value for name, value in {**message, **changes}.items() if value != "DROP"}
 

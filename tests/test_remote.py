@@ -96,7 +96,7 @@ class TestMemory(StoreContract):
 
     @pytest.fixture
     def store(self, memory: None) -> Store:
-        return Store("memory://root/prefix")
+        return Store("memory://base/prefix")
 
 
 class TestMemoryWithoutPrefix(StoreContract):
@@ -367,9 +367,9 @@ def test_when_an_object_was_written_is_said_as_far_as_it_is_known(
 
 def test_a_folder_is_no_artifact(memory: None) -> None:
     """A folder at an address does not exist as an artifact, and holds none where nothing is listed."""
-    store = Store("memory://root")
+    store = Store("memory://base")
     store.put(1, Address("dag", "run", "task", item=1), inline_limit=0)
-    storage = open_storage("memory://root", {}, 5.0)
+    storage = open_storage("memory://base", {}, 5.0)
     assert not storage.exists("dag_id=dag")
     assert [] == list(storage.list("dag_id=none"))
 
@@ -378,7 +378,7 @@ def test_what_is_not_there_is_deleted_and_listed_as_nothing(
     bucket: type[Bucket], memory: None, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """Deleting nothing says so where the store tells, and a store that has no such folder lists none."""
-    assert not Store("memory://root").delete(ADDRESS)
+    assert not Store("memory://base").delete(ADDRESS)
 
     async def find(self: Any, path: str, **_: Any) -> list[str]:
         raise FileNotFoundError(path)
