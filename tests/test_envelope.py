@@ -9,7 +9,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from hypothesis import given
+from hypothesis import example, given
 from hypothesis import strategies as st
 
 from handoff import Address, ConfigError, EncodeError, EnvelopeError, Handoff, HandoffError, Inline, Store, Stored
@@ -33,6 +33,8 @@ def inline(**changes: Any) -> dict[str, Any]:
 
 
 @given(value=values(), limit=st.sampled_from([0, 300, 48 * 1024]))
+@example(value="", limit=300)
+@example(value="null", limit=300)
 def test_an_envelope_survives_json_in_any_order(value: Any, limit: int, store: Store) -> None:
     """JSON text, with its keys in any order, gives the handoff again."""
     handoff = store.put(value, ADDRESS, inline_limit=limit)
@@ -40,7 +42,9 @@ def test_an_envelope_survives_json_in_any_order(value: Any, limit: int, store: S
     if isinstance(message, dict) and "__handoff__" in message:
         message = dict(sorted(message.items(), reverse=True))
     text = json.dumps(message)
-    assert handoff == Handoff.from_json(text) == Handoff.from_json(text.encode()) == Handoff.from_json(json.loads(text))
+    assert handoff == Handoff.from_json(text) == Handoff.from_json(text.encode())
+    if not isinstance(message, str):  # text is parsed, wherever it comes from
+        assert handoff == Handoff.from_json(json.loads(text))
 
 
 def test_a_stored_envelope_names_everything(store: Store) -> None:
