@@ -63,9 +63,10 @@ class Bucket(AsyncFileSystem):
             raise FileNotFoundError(path)
         return {"name": path, "type": "file", "LastModified": dt.datetime(2013, 1, 1, 12, 3, tzinfo=dt.UTC)}
 
-    async def _find(self, path: str, **_: Any) -> list[str]:
+    async def _find(self, path: str, **_: Any) -> dict[str, dict[str, Any]]:
         await self._request("LIST", path)
-        return [name for name in self.objects if name.startswith(f"{path}/") or name == path]
+        names = [name for name in self.objects if name.startswith(f"{path}/") or name == path]
+        return {name: {"name": name, "LastModified": dt.datetime(2013, 1, 1, tzinfo=dt.UTC)} for name in names}
 
     async def _exists(self, path: str, **_: Any) -> bool:
         type(self).requests.append("PROBE")
@@ -354,7 +355,10 @@ def test_when_an_object_was_written_is_said_as_far_as_it_is_known(
     assert storage.modified("x") == "2013-01-01T12:03:00+00:00"
     for when, shown in (
         (1357041780, "2013-01-01T12:03:00+00:00"),
-        ("2013-01-01T12:03:00Z", "2013-01-01T12:03:00Z"),
+        ("2013-01-01T12:03:00Z", "2013-01-01T12:03:00+00:00"),
+        (dt.datetime(2013, 1, 1, 12, 3), "2013-01-01T12:03:00+00:00"),
+        ("yesterday", ""),
+        ([], ""),
         (None, ""),
     ):
 
@@ -380,7 +384,7 @@ def test_what_is_not_there_is_deleted_and_listed_as_nothing(
     """Deleting nothing says so where the store tells, and a store that has no such folder lists none."""
     assert not Store("memory://base").delete(ADDRESS)
 
-    async def find(self: Any, path: str, **_: Any) -> list[str]:
+    async def find(self: Any, path: str, **_: Any) -> dict[str, Any]:
         raise FileNotFoundError(path)
 
     monkeypatch.setattr(Bucket, "_find", find)

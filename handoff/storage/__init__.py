@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import re
 from collections.abc import Iterator, Mapping
-from typing import Any, Protocol
+from typing import Any, NamedTuple, Protocol
 
 from handoff.address import is_text
 from handoff.errors import ConfigError
@@ -19,6 +19,13 @@ TEMPORARY = ".tmp"
 _SCHEME = re.compile(r"\A([A-Za-z][A-Za-z0-9+.-]+)://")
 _LOCAL = ("file", "local")
 _LONGEST_ROOT = 160
+
+
+class Entry(NamedTuple):
+    """An object in a listing: its ``path``, and when it was last written, in seconds since 1970 (0 if unknown)."""
+
+    path: str
+    modified: float
 
 
 class Storage(Protocol):
@@ -50,8 +57,8 @@ class Storage(Protocol):
         """Whether there is an object. Raises: `DeniedError`, `UnreachableError`."""
         ...
 
-    def list(self, folder: str) -> Iterator[str]:
-        """Give the paths of all objects in a folder ("" for the root), sorted. Raises: as `exists`."""
+    def list(self, folder: str) -> Iterator[Entry]:
+        """Give all objects in a folder ("" for the root), sorted by path. Raises: as `exists`."""
         ...
 
     def modified(self, path: str) -> str:

@@ -18,7 +18,7 @@ from collections.abc import Generator, Iterator
 from typing import NoReturn
 
 from handoff.errors import ConfigError, DeniedError, MissingError, UnreachableError
-from handoff.storage import TEMPORARY
+from handoff.storage import TEMPORARY, Entry
 
 _ROOT = os.O_RDONLY | os.O_DIRECTORY | os.O_CLOEXEC
 _FOLDER = os.O_RDONLY | os.O_DIRECTORY | os.O_NOFOLLOW | os.O_CLOEXEC
@@ -83,7 +83,7 @@ class LocalStorage:
     def exists(self, path: str) -> bool:
         return self._status(path) is not None
 
-    def list(self, folder: str) -> Iterator[str]:
+    def list(self, folder: str) -> Iterator[Entry]:
         try:
             with self._translated(folder), self._folder(folder) as top:
                 yield from _files(top, f"{folder}/" if folder else "")
@@ -186,13 +186,14 @@ def _read(file: io.FileIO, most: int) -> bytes:
     return data
 
 
-def _files(folder: int, prefix: str) -> Iterator[str]:
+def _files(folder: int, prefix: str) -> Iterator[Entry]:
     with os.scandir(folder) as entries:
         found = sorted(entries, key=lambda entry: entry.name)
     for entry in found:
-        if entry.is_dir(follow_symlinks=False):
-            if prefix or entry.name != TEMPORARY:
-                with _closing(os.open(entry.name, _FOLDER, dir_fd=folder)) as below:
-                    yield from _files(below, f"{prefix}{entry.name}/")
-        elif entry.is_file(follow_symlinks=False):
-            yield prefix + entry.name
+        with contextlib.suppress(FileNotFoundError):  # what is deleted meanwhile must not end the listing
+            if entry.is_dir(follow_symlinks=False):
+                if prefix or entry.name != TEMPORARY:
+                    with _closing(os.open(entry.name, _FOLDER, dir_fd=folder)) as below:
+                        yield from _files(below, f"{prefix}{entry.name}/")
+            elif entry.is_file(follow_symlinks=False):
+                yield Entry(prefix + entry.name, entry.stat(follow_symlinks=False).st_mtime)

@@ -12,6 +12,7 @@ from collections.abc import Iterator, Mapping
 from typing import Any
 
 from handoff.errors import ConfigError, DeniedError, DependencyError, HandoffError, MissingError, UnreachableError
+from handoff.storage import Entry
 
 _EXTRAS = {"s3": "s3", "s3a": "s3", "gs": "gcs", "gcs": "gcs", "abfs": "azure", "abfss": "azure", "az": "azure"}
 _REFUSED_STATUS = (401, 403)
@@ -57,21 +58,19 @@ class RemoteStorage:
     def exists(self, path: str) -> bool:
         return self._info(path) is not None
 
-    def list(self, folder: str) -> Iterator[str]:
+    def list(self, folder: str) -> Iterator[Entry]:
         start = len(self._full(""))
         try:
-            found = self._call(folder, "find", self._full(folder).rstrip("/"))
+            found = self._call(folder, "find", self._full(folder).rstrip("/"), detail=True)
         except MissingError:
             return
         for name in sorted(found):
-            yield name.lstrip("/")[start:]
+            when = _moment(found[name])
+            yield Entry(name.lstrip("/")[start:], when.timestamp() if when else 0)
 
     def modified(self, path: str) -> str:
-        info = self._info(path) or {}
-        when = next((info[name] for name in _TIMES if info.get(name)), None)
-        if isinstance(when, int | float):
-            when = dt.datetime.fromtimestamp(when, dt.UTC)
-        return when.isoformat(timespec="seconds") if isinstance(when, dt.datetime) else str(when or "")
+        when = _moment(self._info(path) or {})
+        return when.isoformat(timespec="seconds") if when else ""
 
     def _info(self, path: str) -> dict[str, Any] | None:
         try:
@@ -162,6 +161,20 @@ class RemoteStorage:
         return UnreachableError(
             f"there is no bucket {self._protocol}://{bucket}", remedy="Create it, or mend the root", uri=self.root
         )
+
+
+def _moment(info: Mapping[str, Any]) -> dt.datetime | None:
+    when = next((info[name] for name in _TIMES if info.get(name)), None)
+    if isinstance(when, int | float):
+        return dt.datetime.fromtimestamp(when, dt.UTC)
+    if isinstance(when, str):
+        try:
+            when = dt.datetime.fromisoformat(when)
+        except ValueError:
+            return None
+    if not isinstance(when, dt.datetime):
+        return None
+    return when if when.tzinfo else when.replace(tzinfo=dt.UTC)
 
 
 def _shorten(error: Exception) -> str:
