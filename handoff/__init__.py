@@ -3,6 +3,7 @@
 from handoff.address import Address
 from handoff.context import run
 from handoff.decorators import offload
+from handoff.defaults import default_store
 from handoff.envelope import Handoff, Inline, Stored
 from handoff.errors import (
     ConfigError,
@@ -19,7 +20,7 @@ from handoff.errors import (
     SupersededError,
     UnreachableError,
 )
-from handoff.store import Store, default_store
+from handoff.store import Store
 
 __all__ = [
     "Address",

@@ -9,6 +9,9 @@ import msgspec
 
 from handoff.errors import ConfigError, IdentityError
 
+#: The key of what a task returns, as in XCom.
+RETURN_VALUE = "return_value"
+
 # A segment leaves room for three ids, an index, an item, a key and a root within the 1,024 bytes of an object's key.
 _LONGEST_SEGMENT = 200
 _LARGEST_INDEX = 2**31 - 1
@@ -32,7 +35,7 @@ class Address(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     run_id: str
     task_id: str
     map_index: int = -1
-    key: str = "return_value"
+    key: str = RETURN_VALUE
     item: int | None = None
 
     def __post_init__(self) -> None:

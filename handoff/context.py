@@ -7,7 +7,7 @@ from __future__ import annotations
 
 import contextlib
 import sys
-from collections.abc import Callable, Generator, Mapping, Sequence
+from collections.abc import Callable, Generator, Mapping
 from contextvars import ContextVar
 from typing import Any
 
@@ -15,11 +15,11 @@ import msgspec
 
 from handoff.address import Address
 from handoff.errors import IdentityError
+from handoff.taskflow import Shape, layers, shape_of
 
 _AIRFLOW = ("airflow.sdk", "airflow.providers.standard.operators.python", "airflow.operators.python")
 _IDENTITY = ("dag_id", "run_id", "task_id", "map_index", "try_number")
 _TASK_INSTANCE = ("ti", "task_instance")
-_LAZY_SEQUENCES = ("LazyXComSequence", "LazyXComSelectSequence")
 
 
 class Run:
@@ -51,6 +51,7 @@ class Task(msgspec.Struct, frozen=True):
     task_id: str
     map_index: int = -1
     attempt: int = 1
+    shape: Shape = Shape()
     run: Run | None = None
 
     def address(self, key: str) -> Address:
@@ -96,8 +97,9 @@ def running(function: Callable[..., Any], arguments: Mapping[str, Any]) -> Task 
     """Find the task that is running, where its result is what ``function`` returns and is to be handed over.
 
     Arguments: the decorated function, and its arguments by name. None where the function is called as a plain one:
-    in a test, inside another task, or by a task whose result the orchestrator uses in another way than to hand it
-    over whole. Raises: `IdentityError` where a task is running and does not say which.
+    in a test, inside another task, or by a task whose result the orchestrator reads by itself. Raises: `IdentityError`
+    where a task is running and does not say which; `ConfigError` where ``.map`` would give a function what it cannot
+    read.
     """
     inside = _current_run.get()
     if inside is not None:
@@ -105,7 +107,7 @@ def running(function: Callable[..., Any], arguments: Mapping[str, Any]) -> Task 
         return Task(inside.dag_id, inside.run_id, name, inside.map_index, run=inside)
     instance = _given(arguments) or _current()
     task: Any = getattr(instance, "task", None)
-    if not _is_callable_of(task, function):
+    if not any(layer is function for layer in layers(getattr(task, "python_callable", None))):
         return None
     ids: list[Any] = [getattr(instance, name, None) for name in _IDENTITY]
     if None in ids:
@@ -113,18 +115,10 @@ def running(function: Callable[..., Any], arguments: Mapping[str, Any]) -> Task 
         raise IdentityError(
             f"a task is running that does not tell its {unknown}", remedy="Put with an explicit address"
         )
-    found = Task(*ids)
-    return found if _hands_over(task, found.map_index) else None
-
-
-def is_lazy_sequence(kind: type) -> bool:
-    """Whether a type is what Airflow passes for the outputs of mapped tasks: a sequence that fetches each."""
-    return kind.__name__ in _LAZY_SEQUENCES and kind.__module__.startswith("airflow.") and issubclass(kind, Sequence)
-
-
-def is_task_decorator(value: object) -> bool:
-    """Whether an object is what ``@task`` made, and no function any more."""
-    return getattr(type(value), "_airflow_is_task_decorator", False) is True
+    *place, attempt = ids
+    at = Address(*place)  # ids that have no address are refused here, and not when there is a result
+    shape = shape_of(task, at.map_index)
+    return None if shape is None else Task(at.dag_id, at.run_id, at.task_id, at.map_index, attempt, shape)
 
 
 def _given(arguments: Mapping[str, Any]) -> Any:
@@ -142,23 +136,3 @@ def _current() -> Any:
             except Exception:  # noqa: BLE001, S112 - outside a task: RuntimeError in Airflow 3, one of its own in 2
                 continue
     return None
-
-
-def _hands_over(task: Any, map_index: int) -> bool:
-    # Only where the whole return value is the result. Airflow reads the others itself: branches, sensors, commands,
-    # several outputs, a list that is expanded.
-    kind = getattr(task, "custom_operator_name", None) or type(task).__name__
-    if kind not in ("@task", "PythonOperator"):
-        return False
-    if not getattr(task, "do_xcom_push", True) or getattr(task, "multiple_outputs", False):
-        return False
-    return map_index >= 0 or not any(True for _ in task.iter_mapped_dependants())
-
-
-def _is_callable_of(task: Any, function: Callable[..., Any]) -> bool:
-    inner = getattr(task, "python_callable", None)
-    while inner is not None:
-        if inner is function:
-            return True
-        inner = getattr(inner, "__wrapped__", None) or getattr(inner, "func", None) or getattr(inner, "__func__", None)
-    return False

@@ -119,7 +119,7 @@ def read(message: object) -> Handoff:
     """Read a handoff from what arrived, as `Handoff.from_json`; but text is a value here, and is not parsed."""
     if is_envelope(message):
         return _read(cast("dict[str, Any]", message))
-    data = plain.encode(message, MESSAGE_CAP)
+    data = plain.encode(message, MESSAGE_CAP, alone=False)  # it has travelled, alone or as a part
     if data is None:
         raise EnvelopeError(f"this {_kind(message)} is neither an envelope nor a plain value", remedy=_REMEDY)
     return plain_handoff(message, data)
@@ -142,7 +142,9 @@ def plain_handoff(value: object, data: bytes) -> Inline:
 
 
 def message_of(handoff: Handoff) -> bytes:
-    """Give the JSON text of an envelope, compact, in UTF-8: what a limit counts."""
+    """Give the JSON text of an envelope or a plain value, compact, in UTF-8: what a limit counts."""
+    if isinstance(handoff, Inline) and handoff.codec == PLAIN:
+        return handoff.data
     return msgspec.json.encode(handoff)
 
 

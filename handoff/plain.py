@@ -19,9 +19,12 @@ _FLOAT_BOUND = 1e16
 _ALONE = re.compile(r"\A-?[0-9]{1,11}\.[0-9]{1,4}\Z")
 
 
-def encode(value: object, limit: int) -> bytes | None:
-    """Give a value's JSON where it may travel plain within ``limit`` bytes, else None."""
-    if type(value) is float and (value.is_integer() or not _ALONE.match(repr(value))):
+def encode(value: object, limit: int, *, alone: bool = True) -> bytes | None:
+    """Give a value's JSON where it may travel plain within ``limit`` bytes, else None.
+
+    Arguments: ``alone``, False for a part of a message that holds more.
+    """
+    if alone and type(value) is float and (value.is_integer() or not _ALONE.match(repr(value))):
         return None
     if not _is_plain(value, limit):
         return None

@@ -5,39 +5,37 @@ The only room that knows codecs, artifacts and storage together.
 
 from __future__ import annotations
 
+import builtins
 import contextlib
 import functools
-import hashlib
 import os
-import warnings
-from collections.abc import Generator, Iterator, Mapping
+from collections.abc import Callable, Generator, Iterable, Iterator, Mapping, Sequence
 from typing import Any, TypeVar, overload
 
 import msgspec
 from msgspec import UNSET, UnsetType
 
 from handoff import address as addresses
-from handoff import codecs, envelope, plain
-from handoff.address import Address
-from handoff.artifact import Header
-from handoff.config import INLINE_LIMIT, INLINE_SIZE, MAX_SIZE, MESSAGE_CAP, TIMEOUT, check_limit, from_environment
+from handoff import codecs, envelope, lanes, message, parcel
+from handoff.address import RETURN_VALUE, Address
+from handoff.config import INLINE_LIMIT, MAX_SIZE, TIMEOUT, check_limit
 from handoff.envelope import MOST_ATTEMPTS, Handoff, Inline, Stored
 from handoff.errors import (
     ConfigError,
     DamagedError,
     DependencyError,
+    EncodeError,
     EnvelopeError,
     HandoffError,
     LimitError,
     MissingError,
     StaleError,
 )
+from handoff.parcel import Parcel
 from handoff.sizes import human_size
 from handoff.storage import Storage, open_storage
 
 _T = TypeVar("_T")
-_BASE64 = 0.75
-_RERUN = "Run the producer again"
 
 
 class Store:
@@ -92,28 +90,58 @@ class Store:
         Raises: `EncodeError` naming the part of the value that cannot be kept as it is, `LimitError`,
         `DeniedError`, `UnreachableError`, `DependencyError`.
         """
-        limit = self._inline_limit if inline_limit is UNSET else check_limit(inline_limit)
-        if type(attempt) is not int or not 1 <= attempt <= MOST_ATTEMPTS:
-            raise ConfigError(f"attempt must be a number from 1, not {attempt!r}")
-        room = MESSAGE_CAP if limit is None else limit
-        data = plain.encode(value, room)
-        if data is not None:
-            handoff: Handoff | None = envelope.plain_handoff(value, data)
-        else:
-            codec = codecs.codec_for(value)
-            encoded = codec.encode(value)
-            handoff = self._inline(codec, encoded, room)
-            if handoff is None and limit is not None:
-                return envelope.bind(self._write(codec, encoded, at, attempt), self)
-        if handoff is None:
-            raise LimitError(
-                f"the value does not fit into a message of {human_size(MESSAGE_CAP)}, and inline_limit is None",
-                remedy="Set an inline_limit, so that it is stored",
-                limit=MESSAGE_CAP,
-            )
+        limit = self._limit(inline_limit, attempt)
+        handoff = self._wrap(value, limit, alone=True)
+        if not isinstance(handoff, Inline):
+            return self._write(handoff, at, attempt)
         if attempt > 1:
             self._storage.delete(at.path)  # what an earlier attempt stored is not this task's result
         return envelope.bind(handoff, self)
+
+    @overload
+    def put_many(
+        self, values: Sequence[object], at: Address, *, attempt: int = ..., inline_limit: int | UnsetType | None = ...
+    ) -> builtins.list[Handoff]: ...
+    @overload
+    def put_many(
+        self,
+        values: Mapping[str, object],
+        at: Address,
+        *,
+        attempt: int = ...,
+        inline_limit: int | UnsetType | None = ...,
+    ) -> dict[str, Handoff]: ...
+    def put_many(
+        self,
+        values: Sequence[object] | Mapping[str, object],
+        at: Address,
+        *,
+        attempt: int = 1,
+        inline_limit: int | UnsetType | None = UNSET,
+    ) -> Any:
+        """Keep values that travel in one message: the elements of a list, or the values of a dict by their names.
+
+        An element belongs at the address with its number as ``item``, a named value at the address with its name as
+        ``key``; a `Handoff` among them stays as it is. The largest are stored until the message is within the limit;
+        references alone may take up to 1 MiB. A later attempt removes what an earlier one left at these addresses
+        and was not written again, surplus items too.
+
+        Raises: as `put`, naming the element; `LimitError` where the references alone are too many.
+        """
+        limit = self._limit(inline_limit, attempt)
+        if isinstance(values, Mapping):
+            places = {name: msgspec.structs.replace(at, key=name, item=None) for name in values}
+            given = list(zip(places.values(), values.values(), strict=True))
+        else:
+            given = [(msgspec.structs.replace(at, item=number), value) for number, value in enumerate(values)]
+        handoffs = self._put_all(given, limit, attempt)
+        if attempt > 1:
+            self._sweep(at, handoffs)
+        for place, value in given:
+            if not isinstance(value, Handoff):
+                envelope.bind(handoffs[place], self)
+        ordered = [handoffs[place] for place, _ in given]
+        return dict(zip(values, ordered, strict=True)) if isinstance(values, Mapping) else ordered
 
     @overload
     def get(self, x: Any, type: type[_T]) -> _T: ...
@@ -132,7 +160,7 @@ class Store:
         if isinstance(x, Stored):
             return self._get_stored(x, type)
         if isinstance(x, Inline):
-            return self._get_inline(x, type)
+            return parcel.unwrap_inline(x, type)
         if isinstance(x, Address):
             return self._get_at(x, type)
         return x
@@ -156,10 +184,29 @@ class Store:
         Objects that stand at no handoff address are passed over. Raises: `DeniedError`, `UnreachableError`.
         """
         folder = "" if dag_id is None else addresses.folder_of(dag_id, run_id, task_id)
-        for path in self._storage.list(folder):
+        for path, _ in self._storage.list(folder):
             found = self._address_at(path)
             if found is not None and run_id in (None, found.run_id) and task_id in (None, found.task_id):
                 yield found
+
+    def latest(self, dag_id: str, task_id: str, map_index: int = -1, key: str = RETURN_VALUE) -> Address:
+        """Give the address of what a task of any run stored last, by the storage's clock; one listing of the DAG.
+
+        A result that was small enough for its message has no artifact: where it is read like this, the producer
+        needs ``inline_limit=0``. Raises: `MissingError`, `DeniedError`, `UnreachableError`.
+        """
+        folder = addresses.folder_of(dag_id)
+        end = Address(dag_id, "run", task_id, map_index, key).path.split("/", 2)[2]
+        entries = [entry for entry in self._storage.list(folder) if entry.path.split("/", 2)[2:] == [end]]
+        for path, _ in sorted(entries, key=lambda entry: (entry.modified, entry.path), reverse=True):
+            found = self._address_at(path)
+            if found is not None:
+                return found
+        raise MissingError(
+            f"no run of {dag_id!r} has stored {key!r} of the task {task_id!r}",
+            remedy="Run it, with inline_limit=0 where its result is small",
+            address=f"{folder}/*/{end}",
+        )
 
     def __repr__(self) -> str:
         return f"Store({self.root!r})"
@@ -181,91 +228,70 @@ class Store:
 
     # --- writing ------------------------------------------------------------------------------------------------
 
-    def _inline(self, codec: codecs.Codec, encoded: codecs.Encoded, room: int) -> Inline | None:
-        payload = encoded.bare(int(room * _BASE64))
-        if payload is None:
-            return None
-        inline = Inline(
-            codec=codec.id,
-            type=envelope.clean(encoded.type),
-            sha256=hashlib.sha256(payload).hexdigest(),
-            preview=self._preview(encoded),
-            data=payload,
-        )
-        return inline if len(envelope.message_of(inline)) <= room else None
+    def _limit(self, given: int | UnsetType | None, attempt: object) -> int | None:
+        if type(attempt) is not int or not 1 <= attempt <= MOST_ATTEMPTS:
+            raise ConfigError(f"attempt must be a number from 1, not {attempt!r}")
+        return self._inline_limit if given is UNSET else check_limit(given)
 
-    def _write(self, codec: codecs.Codec, encoded: codecs.Encoded, at: Address, attempt: int) -> Stored:
-        header = Header(address=at, codec=codec.id, type=envelope.clean(encoded.type), raw_size=encoded.raw_size)
-        data = encoded.artifact(header)
-        if len(data) > self._max_size:
-            raise LimitError(
-                f"the artifact takes {human_size(len(data))}, and {human_size(self._max_size)} are allowed",
-                size=len(data),
-                limit=self._max_size,
-            )
-        stored = envelope.fit(
-            Stored(
-                codec=header.codec,
-                type=header.type,
-                sha256=hashlib.sha256(data).hexdigest(),
-                preview=self._preview(encoded),
-                address=at,
-                size=len(data),
-                raw_size=header.raw_size,
-                attempt=attempt,
-                uri=self._storage.uri(at.path),
-            )
-        )
+    def _wrap(self, value: object, limit: int | None, *, alone: bool) -> Inline | Parcel:
+        return parcel.wrap(value, limit, alone=alone, preview=self._previews)
+
+    def _write(self, ready: Parcel, at: Address, attempt: int) -> Stored:
+        stored, data = ready.seal(at, attempt, self._storage.uri(at.path), self._max_size)
         self._storage.write(at.path, data)
-        return stored
+        return envelope.bind(stored, self)
 
-    def _preview(self, encoded: codecs.Encoded) -> str:
-        return envelope.clean(encoded.preview()) if self._previews else ""
+    def _put_all(
+        self, given: builtins.list[tuple[Address, object]], limit: int | None, attempt: int
+    ) -> dict[Address, Handoff]:
+        values, handoffs = dict(given), dict[Address, Handoff]()
+
+        def write(places: Iterable[Address], limit: int | None) -> None:
+            stored: builtins.list[Address] = []
+
+            def calls() -> Iterator[tuple[int, Callable[[], Stored]]]:
+                for at in places:
+                    with _said(at):
+                        ready = self._wrap(values[at], limit, alone=at.item is None)
+                    if isinstance(ready, Inline):
+                        handoffs[at] = ready
+                    else:
+                        stored.append(at)
+                        yield ready.encoded.raw_size, functools.partial(self._write, ready, at, attempt)
+
+            for at, handoff in zip(stored, lanes.in_order(calls()), strict=True):
+                handoffs[at] = handoff
+
+        handoffs.update((at, value) for at, value in given if isinstance(value, Handoff))
+        write((at for at, _ in given if at not in handoffs), limit)
+        return message.pack(handoffs, limit, lambda places: write(places, 0))
+
+    def _sweep(self, at: Address, kept: Mapping[Address, Handoff]) -> None:
+        keys = {at.key, *(place.key for place in kept)}
+        stored = {handoff.address for handoff in kept.values() if isinstance(handoff, Stored)}
+        for found in list(self.list(at.dag_id, at.run_id, at.task_id)):
+            if found.map_index == at.map_index and found.key in keys and found not in stored:
+                self._storage.delete(found.path)
 
     # --- reading ------------------------------------------------------------------------------------------------
-
-    def _get_inline(self, handoff: Inline, type: Any) -> Any:
-        if handoff.codec == envelope.PLAIN:
-            return handoff.to_json()
-        if hashlib.sha256(handoff.data).hexdigest() != handoff.sha256:
-            raise DamagedError("the data of this inline handoff does not match its digest", remedy=_RERUN)
-        codec = codecs.codec_named(handoff.codec)
-        return codec.decode(handoff.data, header=None, type=type, name=handoff.type, limit=INLINE_SIZE)
 
     def _get_stored(self, handoff: Stored, type: Any) -> Any:
         at = handoff.address
         codec = codecs.codec_named(handoff.codec)
         self._check_size(at, max(handoff.size, handoff.raw_size))
         data = self._storage.read(at.path, handoff.size + 1)
-        if not _matches(data, handoff):
+        if not parcel.matches(data, handoff):
             data = self._storage.read(at.path, handoff.size + 1)  # a fault on the way is mended by reading again
-            if not _matches(data, handoff):
+            if not parcel.matches(data, handoff):
                 raise self._changed(handoff)
         with self._placed(at):
-            header = self._header(codec, data, at)
-            if (header.type, header.raw_size) != (handoff.type, handoff.raw_size):
-                raise EnvelopeError("the envelope says other than the artifact's header", remedy=_RERUN)
-            return codec.decode(data, header=header, type=type, name=header.type, limit=self._max_size)
+            return parcel.unwrap_stored(handoff, codec, data, type, self._max_size)
 
     def _get_at(self, at: Address, type: Any) -> Any:
-        data = self._read(at)
-        with self._placed(at):
-            codec = _codec_of(data)
-            header = self._header(codec, data, at)
-            return codec.decode(data, header=header, type=type, name=header.type, limit=self._max_size)
-
-    def _read(self, at: Address) -> bytes:
         data = self._storage.read(at.path, self._max_size + 1)
         self._check_size(at, len(data))
-        return data
-
-    def _header(self, codec: codecs.Codec, data: bytes, at: Address) -> Header:
-        header = codec.header(data)
-        if header.codec != codec.id:
-            raise DamagedError(f"the header names the codec {header.codec}, and this is {codec.id}", remedy=_RERUN)
-        if header.address != at:
-            raise DamagedError(f"the artifact belongs to {header.address.path}", remedy=_RERUN)
-        return header
+        with self._placed(at):
+            return parcel.unwrap(data, at, type, self._max_size)
 
     def _changed(self, handoff: Stored) -> HandoffError:
         """Tell whether what stands in place of the artifact is another whole one, or no artifact at all."""
@@ -295,7 +321,7 @@ class Store:
             pass  # an id is shortened, so that only the header knows it; or it is no path of ours
         try:
             data = self._storage.read(path, self._max_size)
-            found = _codec_of(data).header(data).address
+            found = parcel.address_of(data)
         except (DamagedError, MissingError, DependencyError):
             return None
         return found if found.path == path else None
@@ -322,41 +348,15 @@ class Store:
             raise
 
 
-def default_store() -> Store:
-    """Give the store that the environment names.
-
-    It reads ``HANDOFF_ROOT``, ``HANDOFF_INLINE_LIMIT`` (``48 KiB``) and ``HANDOFF_STORAGE_OPTIONS`` (a JSON object).
-
-    Without a root, artifacts go to ``$AIRFLOW_HOME/handoff``, else ``./.handoff``, and a warning says once that
-    this serves one machine only. Raises: `ConfigError` naming the variable.
-    """
-    settings = from_environment()
-    options = msgspec.json.encode(settings.storage_options)
-    if not settings.is_given:
-        _warn_of_default(settings.root)
-    return _store_of(settings.root, settings.inline_limit, options)
-
-
-@functools.lru_cache(maxsize=8)
-def _warn_of_default(root: str) -> None:
-    warnings.warn(
-        f"HANDOFF_ROOT is not set: artifacts go to {root}, which serves the tasks of one machine only. "
-        "Set it to a place that all workers reach, such as s3://bucket/prefix.",
-        stacklevel=3,
-    )
-
-
-@functools.lru_cache(maxsize=8)
-def _store_of(root: str, inline_limit: int | None, options: bytes) -> Store:
-    return Store(root, inline_limit=inline_limit, storage_options=msgspec.json.decode(options))
-
-
-def _matches(data: bytes, handoff: Stored) -> bool:
-    return len(data) == handoff.size and hashlib.sha256(data).hexdigest() == handoff.sha256
-
-
-def _codec_of(data: bytes) -> codecs.Codec:
-    codec = codecs.codec_of(data)
-    if codec is None:
-        raise DamagedError("the bytes begin like no artifact", remedy=_RERUN)
-    return codec
+@contextlib.contextmanager
+def _said(at: Address) -> Generator[None]:
+    """Let an error say which of many values it is of."""
+    try:
+        yield
+    except (EncodeError, LimitError) as error:
+        name = repr(at.key) if at.item is None else f"element {at.item}"
+        error.args = (f"{name}: {error}",)
+        if isinstance(error, EncodeError):
+            inside = f"[{name if at.item is None else at.item}]"
+            error.path = inside + (f".{error.path}" if error.path and not error.path.startswith("[") else error.path)
+        raise

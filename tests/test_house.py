@@ -3,9 +3,11 @@
 from __future__ import annotations
 
 import ast
+import io
 import json
 import subprocess
 import sys
+import tokenize
 from pathlib import Path
 
 import pytest
@@ -28,6 +30,9 @@ OPTIONAL = {
     "zstandard",
     "pickle",
 }
+SILENT = {
+    tokenize.COMMENT, tokenize.NL, tokenize.NEWLINE, tokenize.INDENT, tokenize.DEDENT, tokenize.ENDMARKER,
+}  # fmt: skip
 PUBLIC = [
     "Address", "ConfigError", "DamagedError", "DeniedError", "DependencyError", "EncodeError", "EnvelopeError", "Handoff",
     "HandoffError", "IdentityError", "Inline", "LimitError", "MissingError", "StaleError", "Store", "Stored", "SupersededError",
@@ -76,11 +81,26 @@ assert store.get(store.put((1, 2), Address("d", "r", "t"), inline_limit=0)) == (
     assert {"zstandard"} == modules_after(code) & OPTIONAL
 
 
+def lines_of_code(path: Path) -> int:
+    """Count the lines that hold code: no blank ones, comments or docstrings."""
+    tree = ast.parse(path.read_text())
+    documented = (ast.Module, ast.ClassDef, ast.FunctionDef, ast.AsyncFunctionDef)
+    said: set[int] = set()
+    for node in ast.walk(tree):
+        if isinstance(node, documented) and ast.get_docstring(node) is not None:
+            said.update(range(node.body[0].lineno, (node.body[0].end_lineno or 0) + 1))
+    tokens = tokenize.generate_tokens(io.StringIO(path.read_text()).readline)
+    return len(
+        {line for kind, _, (first, _), (last, _), _ in tokens if kind not in SILENT for line in range(first, last + 1)}
+        - said
+    )
+
+
 def test_modules_are_small() -> None:
-    """A module fits on a few screens, and the library stays small."""
-    sizes = {path: len(path.read_text().splitlines()) for path in (ROOT / "handoff").rglob("*.py")}
-    assert [] == [f"{path}: {size}" for path, size in sizes.items() if size > 400]
-    assert sum(sizes.values()) < 3500
+    """A module fits on a few screens, and the library stays small: its code, whatever is said about it."""
+    paths = list((ROOT / "handoff").rglob("*.py"))
+    assert [] == [f"{path}" for path in paths if len(path.read_text().splitlines()) > 400]
+    assert sum(map(lines_of_code, paths)) < 3500
 
 
 def named_tests(path: Path) -> list[ast.FunctionDef]:

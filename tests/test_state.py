@@ -10,10 +10,11 @@ from pathlib import Path
 from typing import Any
 
 import hypothesis.strategies as st
+import msgspec
 from hypothesis import settings
 from hypothesis.stateful import Bundle, RuleBasedStateMachine, initialize, invariant, multiple, rule
 
-from handoff import Address, Handoff, Inline, MissingError, StaleError, Store
+from handoff import Address, Handoff, Inline, MissingError, StaleError, Store, Stored
 from handoff.testing import same, values
 
 ADDRESSES = st.builds(
@@ -53,6 +54,25 @@ class StoreMachine(RuleBasedStateMachine):
         elif attempt > 1:
             self.model.pop(address, None)
         return address, value, Handoff.from_json(json.dumps(handoff.to_json()))
+
+    @rule(
+        target=handoffs,
+        address=ADDRESSES,
+        elements=st.lists(values(leaves=3), max_size=3),
+        limit=st.sampled_from([0, 300, 48 * 1024]),
+        attempt=st.integers(1, 3),
+    )
+    def put_many(self, address: Address, elements: list[Any], limit: int, attempt: int) -> Any:
+        handoffs = self.store.put_many(elements, address, attempt=attempt, inline_limit=limit)
+        places = [msgspec.structs.replace(address, item=n) for n in range(len(elements))]
+        if attempt > 1:
+            for place in [*self.model]:
+                if msgspec.structs.replace(place, item=None) == msgspec.structs.replace(address, item=None):
+                    del self.model[place]
+        sent = list(zip(places, elements, handoffs, strict=True))
+        self.model.update((place, value) for place, value, handoff in sent if isinstance(handoff, Stored))
+        read = [(place, value, Handoff.from_json(json.dumps(handoff.to_json()))) for place, value, handoff in sent]
+        return multiple(*read)
 
     @rule(address=ADDRESSES, value=values(leaves=3), call=st.sampled_from(["fsync", "replace"]))
     def crash(self, address: Address, value: Any, call: str) -> None:
