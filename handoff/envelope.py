@@ -176,7 +176,9 @@ def _parse(text: str | bytes) -> object:
     try:
         return msgspec.json.decode(text)
     except (msgspec.DecodeError, UnicodeError, RecursionError) as error:
-        raise EnvelopeError(f"this text is not JSON: {error}", remedy=_REMEDY) from None
+        is_repr = text[:2] in ("{'", b"{'")
+        remedy = "Write {{ … | tojson }} in the template: this is Python's own notation" if is_repr else _REMEDY
+        raise EnvelopeError(f"this text is not JSON: {error}", remedy=remedy) from None
 
 
 def _read(message: dict[str, Any]) -> Handoff:

@@ -2,10 +2,8 @@
 
 from __future__ import annotations
 
-import importlib.util
 import json
 import sqlite3
-import sys
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
@@ -13,19 +11,12 @@ from typing import Any
 import pytest
 
 from handoff import Store
-
-DAG_FILE = Path(__file__).parent / "dags" / "shapes.py"
+from tests.airflow.dagfiles import load
 
 
 @pytest.fixture(scope="session")
 def shapes(database: Path) -> Any:
-    spec = importlib.util.spec_from_file_location("shapes", DAG_FILE)
-    assert spec is not None
-    assert spec.loader is not None
-    module = importlib.util.module_from_spec(spec)
-    sys.modules["shapes"] = module
-    spec.loader.exec_module(module)
-    return module
+    return load("shapes")
 
 
 def rows(database: Path, dag_id: str) -> dict[tuple[str, int, str], Any]:
@@ -41,7 +32,7 @@ def rows(database: Path, dag_id: str) -> dict[tuple[str, int, str], Any]:
     }
 
 
-@pytest.mark.parametrize("dag_id", ["values", "mapped", "retried", "edges", "untouched"])
+@pytest.mark.parametrize("dag_id", ["values", "mapped", "retried", "edges", "read_by_airflow"])
 def test_a_dag_that_checks_for_itself_succeeds(dag_id: str, shapes: Any, run: Callable[[Any], str]) -> None:
     """Each task of the DAG finds what it was sent, identical."""
     assert run(shapes.DAGS[dag_id]) == "success"

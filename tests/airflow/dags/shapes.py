@@ -2,14 +2,13 @@
 
 from __future__ import annotations
 
-import asyncio
 import datetime as dt
 from collections.abc import Generator
 from decimal import Decimal
 from pathlib import Path
 from typing import Any
 
-from airflow.sdk import dag, task
+from flavour import dag, task
 
 from handoff import Address, Handoff, Stored, default_store, offload, plain
 from handoff.testing import same
@@ -26,7 +25,7 @@ EDGES: list[Any] = [
 
 @dag(schedule=None)
 def values() -> None:
-    """Large and small values, alone and in lists and dicts of arguments, sync, async and from generators."""
+    """Large and small values, alone and in lists and dicts of arguments, from functions and generators."""
 
     @task
     @offload
@@ -35,8 +34,7 @@ def values() -> None:
 
     @task
     @offload
-    async def small() -> Any:
-        await asyncio.sleep(0)
+    def small() -> Any:
         return SMALL
 
     @task
@@ -131,8 +129,8 @@ def edges() -> None:
 
 
 @dag(schedule=None)
-def untouched() -> None:
-    """What Airflow reads itself is left as it is: a branch, several outputs, a list that is expanded."""
+def read_by_airflow() -> None:
+    """A branch, several outputs and a list that is expanded keep the meaning that they have for Airflow."""
 
     @task.branch
     @offload(inline_limit=0)
@@ -169,5 +167,5 @@ def untouched() -> None:
     check(double.expand(n=numbers(found["a"], found["b"])))
 
 
-DAGS = {found.dag_id: found for found in (values(), mapped(), retried(), edges(), untouched())}
+DAGS = {found.dag_id: found for found in (values(), mapped(), retried(), edges(), read_by_airflow())}
 ROOT = Path(default_store().root)
