@@ -1,0 +1,1 @@
+"""Where an orchestrator takes this library as a part of itself."""
