@@ -108,3 +108,12 @@ def bench(session: nox.Session) -> None:
     """Measure, beside what one would write by hand."""
     session.install("-e", ".[pandas]", *group("bench"))
     session.run("python", "-m", "benchmarks", *session.posargs)
+
+
+@nox.session
+@nox.parametrize("python", airflows())
+def bench_airflow(session: nox.Session) -> None:
+    """Measure mapped tasks under a real scheduler, and the XCom backend beside Airflow's own: some 15 minutes."""
+    session.install("-e", ".[pandas]", *group("airflow-oldest" if session.name.endswith("(2.11)") else "airflow"))
+    session.run("python", "-m", "benchmarks.backends")
+    session.run("python", "-m", "benchmarks.mapped", *session.posargs)

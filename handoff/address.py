@@ -49,8 +49,8 @@ class Address(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     def path(self) -> str:
         """The path below the root: Hive-style, ASCII, and within 1,024 bytes whatever the ids hold."""
         item = "" if self.item is None else f"/item={self.item}"
-        folder = folder_of(self.dag_id, self.run_id, self.task_id)
-        return f"{folder}/map_index={self.map_index}{item}/{_segment('', self.key)}"
+        folder = folder_of(self.dag_id, self.run_id, self.task_id, self.map_index)
+        return f"{folder}{item}/{_segment('', self.key)}"
 
     @classmethod
     def from_path(cls, path: str) -> Address:
@@ -72,13 +72,15 @@ class Address(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
         raise ConfigError(f"{path!r} is not the path of an address", remedy="List the store to see its addresses")
 
 
-def folder_of(dag_id: str, run_id: str | None = None, task_id: str | None = None) -> str:
-    """Give the folder that holds all artifacts of a DAG, of one of its runs, or of one task of that run."""
+def folder_of(dag_id: str, run_id: str | None = None, task_id: str | None = None, map_index: int | None = None) -> str:
+    """Give the folder that holds all artifacts of a DAG, of one of its runs, of a task in that, or of its instance."""
     segments = [_segment("dag_id=", dag_id)]
     if run_id is not None:
         segments.append(_segment("run_id=", run_id))
         if task_id is not None:
             segments.append(_segment("task_id=", task_id))
+            if map_index is not None:
+                segments.append(f"map_index={map_index}")
     return "/".join(segments)
 
 

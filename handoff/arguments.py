@@ -11,14 +11,16 @@ from typing import Any
 
 from handoff import envelope, lanes, log, taskflow
 from handoff.config import DEEPEST
+from handoff.containers import CONTAINERS, levels
 from handoff.defaults import default_store
 from handoff.envelope import MARK, Handoff, Inline, Stored
 from handoff.errors import EnvelopeError
 from handoff.store import Store
 
-_CONTAINERS = frozenset({dict, list, tuple})
 _HANDOFFS = frozenset({Inline, Stored})
-_OPENED = _CONTAINERS | _HANDOFFS
+_OPENED = CONTAINERS | _HANDOFFS
+# Above it, and where a value holds itself, nodes are looked at one by one.
+_MOST_NODES = 2_000_000
 _UNIONS = (types.UnionType, typing.Union)
 
 _Visit = Callable[[Handoff, Any], Any]
@@ -33,6 +35,11 @@ class Loader:
 
     def load(self, args: tuple[Any, ...], kwargs: dict[str, Any]) -> tuple[tuple[Any, ...], dict[str, Any]]:
         """Give the arguments with values in them. Handoffs are fetched side by side; the first failure is raised."""
+        if MARK in kwargs or any(type(value) is str and value == MARK for value in args):
+            raise EnvelopeError(
+                "the function was called with the entries of an envelope, in place of arguments",
+                remedy="Put @offload below the @task of what its op_args or op_kwargs take",
+            )
         found: list[tuple[Handoff, Any]] = []
         fetched: dict[int, list[Any]] = {}
 
@@ -48,11 +55,11 @@ class Loader:
     def _walk_all(
         self, args: tuple[Any, ...], kwargs: dict[str, Any], walk: _Walk
     ) -> tuple[tuple[Any, ...], dict[str, Any]]:
-        positional, named, others = self._hints
+        positional, named, others, rest = self._hints
         hints = [*positional[: len(args)], *[others] * (len(args) - len(positional))]
         return (
             tuple(walk.value(value, hint, 0) for value, hint in zip(args, hints, strict=True)),
-            {name: walk.value(value, named.get(name, Any), 0) for name, value in kwargs.items()},
+            {name: walk.value(value, named.get(name, rest), 0) for name, value in kwargs.items()},
         )
 
     def _load_all(self, found: list[tuple[Handoff, Any]]) -> Iterator[Any]:
@@ -68,20 +75,23 @@ class Loader:
         return self._given_store or default_store()
 
     @functools.cached_property
-    def _hints(self) -> tuple[list[Any], dict[str, Any], Any]:
-        """The types that positional, named and further positional arguments are annotated with."""
+    def _hints(self) -> tuple[list[Any], dict[str, Any], Any, Any]:
+        """The types that positional, named, further positional and further named arguments are annotated with."""
         positional: list[Any] = []
         named: dict[str, Any] = {}
         others: Any = Any
+        rest: Any = Any
         for name, parameter in _parameters(self._function).items():
             hint = resolve_hint(self._function, parameter.annotation)
             if parameter.kind is parameter.VAR_POSITIONAL:
                 others = hint
-            elif parameter.kind is not parameter.VAR_KEYWORD:
+            elif parameter.kind is parameter.VAR_KEYWORD:
+                rest = hint
+            else:
                 named[name] = hint
                 if parameter.kind is not parameter.KEYWORD_ONLY:
                     positional.append(hint)
-        return positional, named, others
+        return positional, named, others, rest
 
 
 class _Walk:
@@ -91,6 +101,8 @@ class _Walk:
         self._reader = reader
         self._fetched = fetched
         self._visit = visit
+        #: What became of each container: one may stand at many places, or hold itself.
+        self._walked: dict[tuple[int, int], Any] = {}
 
     def value(self, value: Any, hint: Any, depth: int) -> Any:
         kind = type(value)
@@ -100,30 +112,65 @@ class _Walk:
             return self._visit(value, hint)
         if envelope.is_envelope(value):
             return self._visit(Handoff.from_json(value), hint)
-        if kind in _CONTAINERS and depth < DEEPEST:  # what is nested deeper, or holds itself, is no message
-            return self._container(value, hint, depth + 1)
-        if taskflow.is_lazy_sequence(kind):
+        if kind in CONTAINERS and depth < DEEPEST:  # what is nested deeper is no message
+            if depth or _mentions_handoff(hint) or _holds_handoffs(value):
+                return self._container_once(value, hint, depth + 1)
+        elif taskflow.is_lazy_sequence(kind):
             nodes = self._fetched.get(id(value))
             if nodes is None:
                 nodes = self._fetched[id(value)] = taskflow.fetch(value)
             return [self.value(node, _hint_of_elements(hint), depth) for node in nodes]
         return value
 
+    def _container_once(self, value: Any, hint: Any, depth: int) -> Any:
+        place = (id(value), id(hint))
+        if place not in self._walked:
+            self._walked[place] = value
+            self._walked[place] = self._container(value, hint, depth)
+        return self._walked[place]
+
     def _container(self, value: Any, hint: Any, depth: int) -> Any:
-        nodes = value.values() if type(value) is dict else value
-        hint = _hint_of_elements(hint)
-        kinds = set(map(type, nodes))
-        if type(value) is tuple and value[:1] == (MARK,):
+        if _is_entry(value):
             raise EnvelopeError(
                 "a task was mapped over the entries of an envelope, in place of the elements of a result",
                 remedy="Put @offload below the @task of the producer, so that each element is handed over by itself",
             )
-        if not _is_handoff(hint) and _OPENED.isdisjoint(kinds) and not any(map(taskflow.is_lazy_sequence, kinds)):
+        nodes = list(value.values()) if type(value) is dict else value
+        kinds = set(map(type, nodes))
+        hints = _hints_of_tuple(hint, len(nodes)) if type(value) is tuple else None
+        hint = _hint_of_elements(hint)
+        asks = _is_handoff(hint) if hints is None else any(map(_is_handoff, hints))
+        if not asks and _OPENED.isdisjoint(kinds) and not any(map(taskflow.is_lazy_sequence, kinds)):
             return value
-        loaded = [self.value(node, hint, depth) for node in nodes]
+        if hints is None:
+            loaded = [self.value(node, hint, depth) for node in nodes]
+        else:
+            loaded = [self.value(node, own, depth) for node, own in zip(nodes, hints, strict=True)]
         if all(before is after for before, after in zip(nodes, loaded, strict=True)):
             return value
         return dict(zip(value, loaded, strict=True)) if type(value) is dict else type(value)(loaded)
+
+
+def _holds_handoffs(value: Any) -> bool:
+    """Whether there may be anything to load in a container."""
+    if _is_entry(value):
+        return True
+    try:
+        for nodes, kinds in levels(value, _MOST_NODES):
+            if not kinds.isdisjoint(_HANDOFFS) or any(map(taskflow.is_lazy_sequence, kinds)):
+                return True
+            if dict in kinds and any(map(envelope.is_envelope, nodes)):
+                return True
+            if tuple in kinds and any(map(_is_entry, nodes)):
+                return True
+    except OverflowError:  # or it holds itself
+        return True
+    return False
+
+
+def _is_entry(value: Any) -> bool:
+    """Whether a value is what Airflow makes of an envelope that a task is mapped over: its entries."""
+    return type(value) is tuple and len(value) > 0 and type(value[0]) is str and value[0] == MARK
 
 
 def resolve_hint(function: Callable[..., Any], annotation: Any) -> Any:
@@ -139,8 +186,7 @@ def resolve_hint(function: Callable[..., Any], annotation: Any) -> Any:
         hint = typing.get_type_hints(holder, globalns=names)["hint"]
     except Exception:  # noqa: BLE001 - an annotation is any expression, and may raise anything
         return Any
-    options = [option for option in typing.get_args(hint) if option is not types.NoneType]
-    return options[0] if typing.get_origin(hint) in _UNIONS and len(options) == 1 else hint
+    return _without_none(hint)
 
 
 def _weight(handoff: Handoff) -> int:
@@ -158,6 +204,21 @@ def _is_handoff(hint: Any) -> bool:
     return isinstance(hint, type) and issubclass(hint, Handoff)
 
 
+def _without_none(hint: Any) -> Any:
+    options = [option for option in typing.get_args(hint) if option is not types.NoneType]
+    return options[0] if typing.get_origin(hint) in _UNIONS and len(options) == 1 else hint
+
+
+def _mentions_handoff(hint: Any) -> bool:
+    return _is_handoff(hint) or any(map(_mentions_handoff, typing.get_args(hint)))
+
+
 def _hint_of_elements(hint: Any) -> Any:
     arguments = [argument for argument in typing.get_args(hint) if argument is not Ellipsis]
-    return arguments[-1] if arguments and typing.get_origin(hint) not in _UNIONS else Any
+    return _without_none(arguments[-1]) if arguments and typing.get_origin(hint) not in _UNIONS else Any
+
+
+def _hints_of_tuple(hint: Any, length: int) -> list[Any] | None:
+    """Give the types of a tuple's elements, where each has one of its own."""
+    arguments = typing.get_args(hint) if typing.get_origin(hint) is tuple else ()
+    return [*map(_without_none, arguments)] if Ellipsis not in arguments and len(arguments) == length else None

@@ -13,8 +13,9 @@ from typing import Any
 
 import msgspec
 
+from handoff import attempts, envelope
 from handoff.address import Address
-from handoff.errors import IdentityError
+from handoff.errors import EnvelopeError, IdentityError
 from handoff.taskflow import Shape, layers, shape_of
 
 _AIRFLOW = ("airflow.sdk", "airflow.providers.standard.operators.python", "airflow.operators.python")
@@ -82,15 +83,18 @@ def run(*, dag_id: str, run_id: str, task_id: str | None = None, map_index: int 
 
 @contextlib.contextmanager
 def inside(task: Task | None) -> Generator[None]:
-    """Let decorated functions that a task calls be plain functions."""
-    if task is None or task.run is None:
+    """Let decorated functions that a task calls be plain functions, in its threads too."""
+    if task is None:
         yield
-        return
-    token = _current_run.set(None)
-    try:
-        yield
-    finally:
-        _current_run.reset(token)
+    elif task.run is None:
+        with attempts.work(Address(task.dag_id, task.run_id, task.task_id, task.map_index)):
+            yield
+    else:
+        token = _current_run.set(None)
+        try:
+            yield
+        finally:
+            _current_run.reset(token)
 
 
 def running(function: Callable[..., Any], arguments: Mapping[str, Any]) -> Task | None:
@@ -109,6 +113,11 @@ def running(function: Callable[..., Any], arguments: Mapping[str, Any]) -> Task 
     task: Any = getattr(instance, "task", None)
     if not any(layer is function for layer in layers(getattr(task, "python_callable", None))):
         return None
+    if envelope.is_envelope(getattr(task, "op_kwargs", None)):
+        raise EnvelopeError(
+            "an envelope stands in place of the task's keyword arguments",
+            remedy="Put @offload below the @task of what op_kwargs takes, or pass a dict of handoffs",
+        )
     ids: list[Any] = [getattr(instance, name, None) for name in _IDENTITY]
     if None in ids:
         unknown = _IDENTITY[ids.index(None)]
@@ -117,8 +126,13 @@ def running(function: Callable[..., Any], arguments: Mapping[str, Any]) -> Task 
         )
     *place, attempt = ids
     at = Address(*place)  # ids that have no address are refused here, and not when there is a result
+    if attempts.is_at_work(at):
+        return None  # its function calls itself, or is decorated twice: the outermost hands over
     shape = shape_of(task, at.map_index)
-    return None if shape is None else Task(at.dag_id, at.run_id, at.task_id, at.map_index, attempt, shape)
+    if shape is None:
+        return None
+    attempt = max(attempt, 1)  # `airflow tasks test` counts from 0
+    return Task(at.dag_id, at.run_id, at.task_id, at.map_index, attempt, shape)
 
 
 def _given(arguments: Mapping[str, Any]) -> Any:

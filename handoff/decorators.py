@@ -93,8 +93,7 @@ def _wrap(function: Callable[..., Any], loader: Loader, sender: Sender) -> Calla
         task = context.running(wrapper, kwargs)
         args, kwargs = loader.load(args, kwargs)
         with context.inside(task):
-            result = function(*args, **kwargs)
-        return sender.send(result, task)
+            return sender.send(function(*args, **kwargs), task)
 
     return wrapper
 
@@ -107,8 +106,7 @@ def _wrap_async(function: Callable[..., Any], loader: Loader, sender: Sender) ->
         task = context.running(wrapper, kwargs)
         args, kwargs = await asyncio.to_thread(loader.load, args, kwargs)
         with context.inside(task):
-            result = await function(*args, **kwargs)
-        return await asyncio.to_thread(sender.send, result, task)
+            return await asyncio.to_thread(sender.send, await function(*args, **kwargs), task)
 
     return wrapper
 
@@ -118,7 +116,8 @@ def _wrap_generator(function: Callable[..., Any], loader: Loader, sender: Sender
     def wrapper(*args: Any, **kwargs: Any) -> Generator[Any, Any, Any]:
         task = context.running(wrapper, kwargs)
         args, kwargs = loader.load(args, kwargs)
-        result = yield from function(*args, **kwargs)
-        return sender.send(result, task)
+        with context.inside(task):
+            result = yield from function(*args, **kwargs)
+            return sender.send(result, task)
 
     return wrapper

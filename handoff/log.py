@@ -7,8 +7,10 @@ import time
 from collections.abc import Generator, Sequence
 
 from handoff.address import Address
-from handoff.envelope import Handoff, Inline, Stored
+from handoff.envelope import Handoff, Inline, Stored, clean
 from handoff.sizes import human_size
+
+_LONGEST = 4096
 
 
 @contextlib.contextmanager
@@ -49,4 +51,4 @@ def _sizes(stored: Sequence[Stored]) -> str:
 def _say(line: str) -> None:
     import logging
 
-    logging.getLogger("handoff").info(line)
+    logging.getLogger("handoff").info("%s", clean(line, _LONGEST))

@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+import contextlib
+import itertools
 import time
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Mapping
 from typing import Any
 
 import msgspec
@@ -12,15 +14,15 @@ from msgspec import UNSET, UnsetType
 from handoff import log, taskflow
 from handoff.address import RETURN_VALUE, is_text
 from handoff.config import DEEPEST
+from handoff.containers import CONTAINERS, levels
 from handoff.context import Task
 from handoff.defaults import default_store
-from handoff.envelope import Inline, Stored, is_envelope
-from handoff.errors import ConfigError, EncodeError, LimitError
+from handoff.envelope import Handoff, Inline, Stored, is_envelope, read
+from handoff.errors import ConfigError, EncodeError, EnvelopeError, LimitError
 from handoff.store import Store
 
-_CONTAINERS = frozenset({dict, list, tuple})
 _HANDOFFS = frozenset({Inline, Stored})
-# A message cannot hold more nodes than this and a handoff among them.
+# A handoff among more nodes is not looked for: it is refused when the value is encoded.
 _MOST_NODES = 10_000
 
 
@@ -50,70 +52,75 @@ class Sender:
             return value
         if shape.outputs and self._key != RETURN_VALUE:
             raise ConfigError("a task of several outputs hands over each under its own key", remedy="Leave key= away")
-        began = time.perf_counter()
         if not shape.outputs and not shape.levels:
-            if type(value) in _HANDOFFS:
-                return value.to_json()
-            if not _holds_handoffs(value):
-                return self._send_whole(value, task, began)
-        elif not _is_mappable(value):
+            handoff = _handoff_in(value)
+            if handoff is not None:
+                return handoff.to_json()
+            return self._send_parts(value, task) if _holds_handoffs(value) else self._send_whole(value, task)
+        if value is None or (shape.outputs and not isinstance(value, Mapping)):
             return value  # Airflow has its own words for that
-        elif shape.outputs and type(value) is dict and not _holds_handoffs([*value.values()], below=True):
-            return self._send_outputs(value, task, began)
-        return self._send_parts(value, task, began)
+        if shape.outputs and type(value) is not dict:
+            raise EncodeError(f"several outputs are returned as a {type(value).__name__}", remedy="Return a dict")
+        if not shape.outputs or _holds_handoffs([*value.values()], below=True):
+            return self._send_parts(value, task)
+        return self._send_outputs(dict(value), task)
 
-    def _send_whole(self, value: Any, task: Task, began: float) -> Any:
+    def _send_whole(self, value: Any, task: Task) -> Any:
+        began = time.perf_counter()
         at = task.address(self._key)
-        limit = (
-            None if value is None else self._inline_limit
-        )  # nothing is never stored: it leaves no row of XCom either
+        limit = None if value is None else self._inline_limit  # None leaves no row of XCom, and no artifact either
         handoff = self._store.put(value, at, attempt=task.attempt, inline_limit=limit)
-        log.sent(at, [handoff], began)
+        if value is not None:
+            log.sent(at, [handoff], began)
         return handoff.to_json()
 
-    def _send_outputs(self, value: dict[str, Any], task: Task, began: float) -> dict[str, Any]:
+    def _send_outputs(self, value: dict[Any, Any], task: Task) -> dict[str, Any]:
         _check_names(value)
+        began = time.perf_counter()
         at = task.address(self._key)
-        handoffs = self._store.put_many(value, at, attempt=task.attempt, inline_limit=self._inline_limit)
+        given = {name: _handoff_in(node) or node for name, node in value.items()}
+        handoffs = self._store.put_many(given, at, attempt=task.attempt, inline_limit=self._inline_limit)
         log.sent(at, list(handoffs.values()), began)
         return {name: handoff.to_json() for name, handoff in handoffs.items()}
 
-    def _send_parts(self, value: Any, task: Task, began: float) -> Any:
+    def _send_parts(self, value: Any, task: Task) -> Any:
+        began = time.perf_counter()
         at = task.address(self._key)
-        levels = max(task.shape.levels, int(task.shape.outputs))
+        depth = max(task.shape.levels, int(task.shape.outputs))
         leaves: list[Any] = []
-        frame = _open(value, levels, leaves.append)
+        frame = _open(value, depth, leaves.append)
         limit = self._store.inline_limit if self._inline_limit is UNSET else self._inline_limit
         room = limit and max(0, limit - len(msgspec.json.encode(frame)))
         handoffs = self._store.put_many(leaves, at, attempt=task.attempt, inline_limit=room)
         log.sent(at, handoffs, began)
         rest = iter(handoffs)
-        return _open(value, levels, lambda _: next(rest).to_json())
+        return _open(value, depth, lambda _: next(rest).to_json())
 
     @property
     def _store(self) -> Store:
         return self._given_store or default_store()
 
 
-def _open(value: Any, levels: int, visit: Callable[[Any], Any], depth: int = 0) -> Any:
+def _open(value: Any, mapped: int, visit: Callable[[Any], Any], depth: int = 0) -> Any:
     """Give the containers of a result anew, with what ``visit`` gives for each value in them.
 
     Opened are as many levels as tasks are mapped over, and what holds handoffs.
     """
-    kind = type(value)
-    mapped = depth < levels and (depth == 0 or kind is dict)
-    if not mapped and not _holds_handoffs(value):
-        return visit(value)
+    kind, handoff = type(value), _handoff_in(value)
+    needed = depth < mapped and (depth == 0 or kind in CONTAINERS)
+    if not needed and (handoff is not None or not _holds_handoffs(value)):
+        return visit(value if handoff is None else handoff)
     if depth == DEEPEST:
         raise LimitError(f"the result is nested deeper than {DEEPEST} levels, or holds itself", limit=DEEPEST)
-    if kind is dict and not is_envelope(value):
+    if handoff is None and kind is dict:
         _check_names(value)
-        return {name: _open(node, levels, visit, depth + 1) for name, node in value.items()}
+        return {name: _open(node, mapped, visit, depth + 1) for name, node in value.items()}
     if kind is list:
-        return [_open(node, levels, visit, depth + 1) for node in value]
-    what = "an envelope" if is_envelope(value) or kind in _HANDOFFS else f"a {kind.__name__}"
-    why = "holds handoffs, and JSON has no such type" if not mapped else "has tasks mapped over its elements"
-    raise EncodeError(f"the result is {what} that {why}", remedy="Return a list of the values")
+        return [_open(node, mapped, visit, depth + 1) for node in value]
+    what = f"a {kind.__name__}" if handoff is None else "a handoff"
+    why = "has tasks mapped over its elements" if needed else "holds handoffs, and JSON has no such type"
+    where = "the result is" if depth == 0 else "the result holds"
+    raise EncodeError(f"{where} {what} that {why}", remedy="Return a list of the values")
 
 
 def _check_names(value: dict[Any, Any]) -> None:
@@ -121,29 +128,27 @@ def _check_names(value: dict[Any, Any]) -> None:
         if type(name) is not str or not name or name.startswith("__") or not is_text(name):
             raise EncodeError(
                 f"{name!r} names a value of the result, and Airflow does not keep such a name",
-                remedy="Use text that does not begin with two underscores",
+                remedy="A name is text, not empty, and does not begin with two underscores",
                 path=f"[{name!r}]",
             )
 
 
-def _is_mappable(value: Any) -> bool:
-    return type(value) in _HANDOFFS or (isinstance(value, Sequence | Mapping) and not isinstance(value, str | bytes))
+def _handoff_in(value: Any) -> Handoff | None:
+    """Give a handoff, or read its envelope; one that is malformed is data like any other."""
+    if is_envelope(value):
+        with contextlib.suppress(EnvelopeError):
+            return read(value)
+    return value if isinstance(value, Handoff) else None
 
 
 def _holds_handoffs(value: Any, *, below: bool = False) -> bool:
-    """Whether a container holds handoffs, at any depth; or only ``below`` its own elements."""
-    level = [value] if type(value) in _CONTAINERS else []
-    nodes = 0
-    while level:
-        nodes += sum(map(len, level))
-        if nodes > _MOST_NODES:
-            return False
-        under: list[Any] = []
-        for container in level:
-            under += container.values() if type(container) is dict else container
-        kinds = set(map(type, under))
-        if not below and not kinds.isdisjoint(_HANDOFFS):
-            return True
-        below = False
-        level = [] if kinds.isdisjoint(_CONTAINERS) else [node for node in under if type(node) in _CONTAINERS]
+    """Whether a container holds handoffs or envelopes, at any depth; or only ``below`` its own elements."""
+    if type(value) not in CONTAINERS:
+        return False
+    with contextlib.suppress(OverflowError):
+        for nodes, kinds in itertools.islice(levels(value, _MOST_NODES), int(below), None):
+            if not kinds.isdisjoint(_HANDOFFS) or (
+                dict in kinds and any(map(is_envelope, nodes)) and any(map(_handoff_in, nodes))
+            ):
+                return True
     return False

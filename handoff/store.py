@@ -16,7 +16,7 @@ import msgspec
 from msgspec import UNSET, UnsetType
 
 from handoff import address as addresses
-from handoff import codecs, envelope, lanes, message, parcel
+from handoff import attempts, codecs, envelope, lanes, message, parcel
 from handoff.address import RETURN_VALUE, Address
 from handoff.config import INLINE_LIMIT, MAX_SIZE, TIMEOUT, check_limit
 from handoff.envelope import MOST_ATTEMPTS, Handoff, Inline, Stored
@@ -94,7 +94,7 @@ class Store:
         handoff = self._wrap(value, limit, alone=True)
         if not isinstance(handoff, Inline):
             return self._write(handoff, at, attempt)
-        if attempt > 1:
+        if attempt > 1 and not attempts.has_written(at):
             self._storage.delete(at.path)  # what an earlier attempt stored is not this task's result
         return envelope.bind(handoff, self)
 
@@ -124,7 +124,8 @@ class Store:
         An element belongs at the address with its number as ``item``, a named value at the address with its name as
         ``key``; a `Handoff` among them stays as it is. The largest are stored until the message is within the limit;
         references alone may take up to 1 MiB. A later attempt removes what an earlier one left at these addresses
-        and was not written again, surplus items too.
+        and was not written again, surplus items too. One that raises may have written some: the next attempt
+        overwrites or removes them.
 
         Raises: as `put`, naming the element; `LimitError` where the references alone are too many.
         """
@@ -136,7 +137,7 @@ class Store:
             given = [(msgspec.structs.replace(at, item=number), value) for number, value in enumerate(values)]
         handoffs = self._put_all(given, limit, attempt)
         if attempt > 1:
-            self._sweep(at, handoffs)
+            self._sweep(msgspec.structs.replace(at, item=None), handoffs)
         for place, value in given:
             if not isinstance(value, Handoff):
                 envelope.bind(handoffs[place], self)
@@ -239,6 +240,7 @@ class Store:
     def _write(self, ready: Parcel, at: Address, attempt: int) -> Stored:
         stored, data = ready.seal(at, attempt, self._storage.uri(at.path), self._max_size)
         self._storage.write(at.path, data)
+        attempts.note(at)
         return envelope.bind(stored, self)
 
     def _put_all(
@@ -267,11 +269,13 @@ class Store:
         return message.pack(handoffs, limit, lambda places: write(places, 0))
 
     def _sweep(self, at: Address, kept: Mapping[Address, Handoff]) -> None:
-        keys = {at.key, *(place.key for place in kept)}
-        stored = {handoff.address for handoff in kept.values() if isinstance(handoff, Stored)}
-        for found in list(self.list(at.dag_id, at.run_id, at.task_id)):
-            if found.map_index == at.map_index and found.key in keys and found not in stored:
-                self._storage.delete(found.path)
+        """Remove what earlier attempts left at the keys of these addresses, items included."""
+        stored = {handoff.address.path for handoff in kept.values() if isinstance(handoff, Stored)}
+        names = {place.path.rpartition("/")[2] for place in (at, *kept)}
+        folder = addresses.folder_of(at.dag_id, at.run_id, at.task_id, at.map_index)
+        for path, _ in list(self._storage.list(folder)):
+            if path not in stored and path.rpartition("/")[2] in names and not attempts.has_written_path(at, path):
+                self._storage.delete(path)
 
     # --- reading ------------------------------------------------------------------------------------------------
 

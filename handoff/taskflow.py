@@ -5,16 +5,19 @@ Nothing of Airflow is imported here, and of what its objects hold nothing is eva
 
 from __future__ import annotations
 
+import ast
 import inspect
 import linecache
 import re
 import sys
+import textwrap
 from collections.abc import Callable, Iterator, Sequence
 from typing import Any, Literal
 
 import msgspec
 
-from handoff.config import DEEPEST
+from handoff import plain
+from handoff.config import DEEPEST, MESSAGE_CAP
 from handoff.errors import ConfigError
 
 Role = Literal["result", "condition", "answer"]
@@ -29,8 +32,14 @@ _ROLES: dict[str, Role] = {
     "PythonSensor": "answer",
 }
 _LAZY = frozenset({"LazyXComSequence", "LazyXComSelectSequence", "_MapResult", "_ZipResult", "_ConcatResult"})
+_CONTAINERS = frozenset({dict, list, tuple, set})
+#: Arguments of an operator that are a list or a dict of a function's own.
+_SPREAD = ("op_args", "op_kwargs")
 _EXPANSIONS = ("op_kwargs_expand_input", "expand_input", "_expand_input")
-_ELSEWHERE = re.compile(r"@[\w.]*\.(virtualenv|external_python|docker|kubernetes|pyspark_cmd)\b")
+_ELSEWHERE = frozenset(
+    {"virtualenv", "external_python", "branch_virtualenv", "branch_external_python", "docker", "kubernetes"}
+)
+_DEFINITION = re.compile(r"\s*(async\s+)?def\s")
 _LONGEST_DECORATOR = 100
 # A slice of results comes in one answer, and Airflow 3 gives each answer five seconds.
 _SLICE = 64
@@ -62,20 +71,15 @@ def shape_of(task: Any, map_index: int) -> Shape | None:
     role = _ROLES.get(getattr(task, "custom_operator_name", None) or type(task).__name__)
     if role is None or not getattr(task, "do_xcom_push", True):
         return None
-    views = [found for argument in _arguments_beside(task) for found in _views(argument, task)]
-    for found in views:
-        _check_map(found)
-    levels = 0
-    # An instance of a mapped task is itself one element of what the tasks after it are mapped over.
-    if map_index < 0:
-        dependants = list(task.iter_mapped_dependants())
-        levels = 2 if any(_takes_arguments(other, task) for other in dependants) else int(bool(dependants or views))
+    depth = _depth_of_use(task)
+    # An instance of a mapped task gives one element of what the tasks after it take.
+    levels = depth if map_index < 0 else max(0, depth - 1)
     return Shape(role, bool(getattr(task, "multiple_outputs", False)), levels)
 
 
 def is_lazy_sequence(kind: type) -> bool:
     """Whether a type is what Airflow passes for many results: a sequence that fetches or makes each when asked."""
-    return kind.__name__ in _LAZY and kind.__module__.startswith("airflow.") and issubclass(kind, Sequence)
+    return kind.__name__ in _LAZY and is_airflows(kind) and issubclass(kind, Sequence)
 
 
 def fetch(sequence: Any) -> list[Any]:
@@ -92,25 +96,46 @@ def fetch(sequence: Any) -> list[Any]:
     return list(sequence)
 
 
+def is_airflows(kind: type) -> bool:
+    """Whether a type is one of Airflow's own, such as an Asset."""
+    return str(kind.__module__).partition(".")[0] == "airflow"
+
+
 def is_of_airflow(value: Any) -> bool:
-    """Whether a result is an object of Airflow's own, or a container of such: assets, which Airflow writes itself."""
+    """Whether a result is for Airflow itself to write: assets, alone or in containers beside plain values.
+
+    A container is one of these where its first element is; elsewhere in data, an object of Airflow's is refused.
+    """
+    first = value
     for _ in range(DEEPEST):
-        if type(value) not in (dict, list, tuple, set) or not value:
+        if type(first) not in _CONTAINERS or not first:
             break
-        value = next(iter(value.values() if type(value) is dict else value))
-    return type(value).__module__.partition(".")[0] == "airflow"
+        first = next(iter(first.values() if type(first) is dict else first))
+    if not is_airflows(type(first)):
+        return False
+    return value is first or plain.encode(_without_airflow(value), MESSAGE_CAP) is not None
 
 
 def runs_elsewhere(function: Callable[..., Any]) -> str:
     """Name the decorator above that ships a function's source to another interpreter; empty where there is none."""
     code = getattr(inspect.unwrap(function), "__code__", None)
+    lines: list[str] = []
     if code is not None:
         for number in range(code.co_firstlineno, code.co_firstlineno + _LONGEST_DECORATOR):
-            line = linecache.getline(code.co_filename, number).strip()
-            if line.startswith(("def ", "async def ")):
+            lines.append(linecache.getline(code.co_filename, number))
+            if not lines[0].lstrip().startswith("@"):
+                return ""  # a lambda, or no decorator
+            if _DEFINITION.match(lines[-1]):
                 break
-            if found := _ELSEWHERE.match(line):
-                return found[1]
+    decorators = textwrap.dedent("".join(lines[:-1]))
+    try:
+        found = ast.parse(f"{decorators}def function(): ...").body[0]
+    except SyntaxError:
+        return ""
+    for decorator in getattr(found, "decorator_list", ()):
+        called = decorator.func if isinstance(decorator, ast.Call) else decorator
+        if isinstance(called, ast.Attribute) and called.attr in _ELSEWHERE:
+            return called.attr
     return ""
 
 
@@ -128,28 +153,54 @@ def layers(function: Any) -> Iterator[Any]:
         )
 
 
-def _arguments_beside(task: Any) -> Iterator[Any]:
-    """Give the arguments of all tasks of the DAG."""
-    for other in getattr(getattr(task, "dag", None), "tasks", ()):
-        for name in getattr(other, "template_fields", ()):
-            yield getattr(other, name, None)
-        yield getattr(other, "partial_kwargs", None)
+def _without_airflow(value: Any) -> Any:
+    kind = type(value)
+    if kind is dict:
+        return {name: _without_airflow(node) for name, node in value.items()}
+    if kind is list:
+        return [_without_airflow(node) for node in value]
+    if kind in _CONTAINERS and all(is_airflows(type(node)) for node in value):
+        return None
+    return None if is_airflows(kind) else value
+
+
+def _depth_of_use(task: Any) -> int:
+    """Tell how deep Airflow itself looks into a task's result: 0 where it passes it on whole, 1 to its elements."""
+    dependants = list(task.iter_mapped_dependants())
+    depth = int(bool(dependants))
+    others = getattr(getattr(task, "dag", None), "tasks", ())
+    after = getattr(task, "downstream_task_ids", None)
+    for other in [*(other for other in others if after is None or other.task_id in after), *dependants]:
+        held = getattr(other, "__dict__", {})  # and no properties: they may do anything
+        given = {name: held.get(name) for name in getattr(other, "template_fields", ())}
+        given.update(getattr(other, "partial_kwargs", None) or {})
+        depth = max([depth, *(_depth_in(name, argument, task) for name, argument in given.items())])
         for name in _EXPANSIONS:
-            yield getattr(getattr(other, name, None), "value", None)
-    for group in task.iter_mapped_dependants():
-        yield getattr(getattr(group, "_expand_input", None), "value", None)
+            expansion: Any = getattr(getattr(other, name, None), "value", None)
+            if type(expansion) is dict:
+                inner = [_depth_in(key, argument, task) for key, argument in expansion.items() if key in _SPREAD]
+                views = [_depth_in("", argument, task) for argument in expansion.values()]
+                depth = max([depth, *(found + 1 for found in inner if found), *views])
+            else:  # what .expand_kwargs takes: a list of dicts of arguments
+                depth = max(depth, 2 * int(_refers(expansion, task)), _depth_in("", expansion, task))
+    return depth
+
+
+def _depth_in(name: str, argument: Any, task: Any) -> int:
+    """Tell how deep Airflow looks into a task's result for an argument."""
+    views = list(_views(argument, task))
+    for view in views:
+        _check_map(view)
+    return int(bool(views) or (name in _SPREAD and _refers(argument, task)))
 
 
 def _views(argument: Any, task: Any) -> Iterator[Any]:
     """Give what an argument holds of ``.map``, ``.zip`` and ``.concat`` over a task's result."""
     kind = type(argument)
-    if kind in (list, tuple):
-        for node in argument:
+    if kind in _CONTAINERS:
+        for node in argument.values() if kind is dict else argument:
             yield from _views(node, task)
-    elif kind is dict:
-        for node in argument.values():
-            yield from _views(node, task)
-    elif kind.__name__.endswith("XComArg") and _refers(argument, task):
+    elif _refers(argument, task):
         parts = [*getattr(argument, "args", ()), *filter(None, [getattr(argument, "arg", None)])]
         if parts:
             yield argument
@@ -158,16 +209,9 @@ def _views(argument: Any, task: Any) -> Iterator[Any]:
 
 
 def _refers(argument: Any, task: Any) -> bool:
+    if not type(argument).__name__.endswith("XComArg"):
+        return False
     return any(source.task_id == task.task_id for source, _ in argument.iter_references())
-
-
-def _takes_arguments(other: Any, task: Any) -> bool:
-    """Whether ``.expand_kwargs`` takes its dicts of arguments from a task's result."""
-    for name in _EXPANSIONS:
-        given: Any = getattr(other, name, None)
-        if type(given).__name__ == "ListOfDictsExpandInput":
-            return any(source.task_id == task.task_id for source, _ in given.iter_references())
-    return False
 
 
 def _check_map(view: Any) -> None:
@@ -181,25 +225,26 @@ def _check_map(view: Any) -> None:
 
 
 def _fetch_from_api(sequence: Any) -> list[Any]:
-    found = [value for start in range(0, len(sequence), _SLICE) for value in sequence[start : start + _SLICE]]
     argument, instance = getattr(sequence, "_xcom_arg", None), getattr(sequence, "_ti", None)
-    if argument is None or instance is None:
-        return found
-    task = argument.operator
-    of_task = {"dag_id": task.dag_id, "task_ids": [task.task_id], "run_ids": [instance.run_id]}
-    count = instance.get_ti_count(**of_task)
-    if count == len(found):
-        return found
-    if not instance.get_ti_count(**of_task, map_index=0):
-        return []  # what was mapped over nothing has one instance, and it is not numbered
-    count -= instance.get_ti_count(**of_task, states=["removed"])  # what a shorter mapping left behind
-    return list(instance.xcom_pull(task_ids=task.task_id, key=argument.key, map_indexes=range(count)))
+    if argument is not None and instance is not None:
+        task = argument.operator
+        of_task = {"dag_id": task.dag_id, "task_ids": [task.task_id], "run_ids": [instance.run_id]}
+        count = instance.get_ti_count(**of_task)
+        removed = instance.get_ti_count(**of_task, states=["removed"])  # what a shorter mapping left behind
+        if removed or count != len(sequence):
+            if not instance.get_ti_count(**of_task, map_index=0):
+                return []  # what was mapped over nothing has one instance, and it is not numbered
+            count -= removed
+            return list(instance.xcom_pull(task_ids=task.task_id, key=argument.key, map_indexes=range(count)))
+    return [value for start in range(0, len(sequence), _SLICE) for value in sequence[start : start + _SLICE]]
 
 
 def _fetch_from_database(sequence: Any) -> list[Any]:
     statement: Any = getattr(sequence, "_select_asc", None)
     models: Any = sys.modules.get("airflow.models.xcom"), sys.modules.get("airflow.models.taskinstance")
     if None in models or not hasattr(statement, "add_columns"):
+        return list(sequence)
+    if "map_index" in str(statement.whereclause):  # some were asked for, in an order of their own
         return list(sequence)
     row, instance = models[0].BaseXCom, models[1].TaskInstance
     found = sequence._session.execute(  # noqa: SLF001 - this and the next are what its own iterator uses

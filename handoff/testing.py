@@ -154,6 +154,7 @@ class StoreContract:
             store.put(1, address, inline_limit=0)
         assert set(wanted) == set(store.list("d", "r=1/../%"))
         assert {wanted[1]} == set(store.list("d", task_id="t2"))
+        assert {wanted[1]} == set(store.list("d", wanted[1].run_id, "t2"))
         assert set(wanted + others) == set(store.list())
 
 

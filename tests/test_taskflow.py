@@ -2,11 +2,15 @@
 
 from __future__ import annotations
 
+import collections
+import concurrent.futures
+import linecache
 import sys
 import types
 from collections.abc import Sequence
 from typing import Any
 
+import pandas as pd
 import pytest
 
 from handoff import ConfigError, EncodeError, EnvelopeError, Handoff, IdentityError, Store, offload, taskflow
@@ -81,6 +85,12 @@ def test_each_output_is_a_handoff(here: Store, monkeypatch: pytest.MonkeyPatch) 
             returned({name: 1}, monkeypatch, multiple_outputs=True)
 
 
+def test_outputs_are_a_dict(here: Store, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Another mapping, whose type would be lost, is refused."""
+    with pytest.raises(EncodeError, match="several outputs are returned as a OrderedDict"):
+        returned(collections.OrderedDict(a=1), monkeypatch, multiple_outputs=True)
+
+
 def test_outputs_may_hold_handoffs(here: Store, monkeypatch: pytest.MonkeyPatch) -> None:
     """An output that is a handoff, or a list of some, travels as envelopes at those positions."""
     stored = here.put(
@@ -109,8 +119,7 @@ def test_each_element_is_a_handoff_where_tasks_are_mapped_over_it(here: Store, m
     assert ("inline", 1) == (kinds(sent["a"]), sent["b"])
     assert "stored" == kinds(returned([VALUE], monkeypatch, dependants=["mapped"], map_index=0))
     assert [1, "a", None] == returned([1, "a", None], monkeypatch, dependants=["mapped"], limit=1000)
-    for result in (None, "text", 3):
-        assert returned(result, monkeypatch, dependants=["mapped"]) is result
+    assert returned(None, monkeypatch, dependants=["mapped"]) is None
     assert {"a", "b"} == set(returned({"a": 1, "b": 2}, monkeypatch, dependants=["mapped"], multiple_outputs=True))
 
 
@@ -118,8 +127,8 @@ def test_what_cannot_be_mapped_over_is_refused(here: Store, monkeypatch: pytest.
     """A tuple, a handoff, an envelope or another sequence, where tasks are mapped over its elements, says to return a list."""
     stored = here.put([VALUE], _address(), inline_limit=0)
     for result, words in (
-        ((1, 2), "a tuple that has tasks mapped"), (stored, "an envelope that has tasks mapped"), (range(3), "a range"),
-        (stored.to_json(), "an envelope that"),
+        ((1, 2), "a tuple that has tasks mapped"), (stored, "a handoff that has tasks mapped"), (range(3), "a range"),
+        (stored.to_json(), "a handoff that"), ("text", "a str that"), (3, "a int that"),
     ):  # fmt: skip
         with pytest.raises(EncodeError, match=words):
             returned(result, monkeypatch, dependants=["mapped"])
@@ -130,9 +139,11 @@ def test_a_dict_of_arguments_stays_one(here: Store, monkeypatch: pytest.MonkeyPa
     for name in ("op_kwargs_expand_input", "expand_input", "_expand_input"):
         source = types.SimpleNamespace(task_id="task")
         dependant = types.SimpleNamespace(**{name: ListOfDictsExpandInput(source, value=FakeXComArg(source))})
-        sent = returned([{"x": VALUE, "n": 1}, (3,)], monkeypatch, dependants=[dependant])
+        sent = returned([{"x": VALUE, "n": 1}, 3], monkeypatch, dependants=[dependant])
         assert {"x": "stored", "n": "stored"} == {key: kinds(message) for key, message in sent[0].items()}
-        assert [VALUE, 1, (3,)] == [here.get(message) for message in [*sent[0].values(), sent[1]]]
+        assert [VALUE, 1, 3] == [here.get(message) for message in [*sent[0].values(), sent[1]]]
+    with pytest.raises(EncodeError, match="the result holds a tuple that has tasks mapped"):
+        returned([(1,)], monkeypatch, dependants=[dependant])
     other = types.SimpleNamespace(expand_input=ListOfDictsExpandInput(types.SimpleNamespace(task_id="other")))
     assert ["stored"] == [kinds(message) for message in returned([{"x": 1}], monkeypatch, dependants=[other])]
 
@@ -155,8 +166,10 @@ def test_views_of_a_result_open_it(here: Store, monkeypatch: pytest.MonkeyPatch)
             assert ["stored"] == [kinds(message) for message in returned([VALUE], monkeypatch, others=[other])]
     group = types.SimpleNamespace(_expand_input=types.SimpleNamespace(value={"x": views[0]}))
     assert ["stored"] == [kinds(message) for message in returned([VALUE], monkeypatch, dependants=[group])]
-    elsewhere = types.SimpleNamespace(partial_kwargs=FakeXComArg(types.SimpleNamespace(task_id="other"), args=[plain]))
-    for other in (elsewhere, types.SimpleNamespace(partial_kwargs=plain)):
+    elsewhere = types.SimpleNamespace(
+        partial_kwargs={"x": FakeXComArg(types.SimpleNamespace(task_id="other"), args=[plain])}
+    )
+    for other in (elsewhere, types.SimpleNamespace(partial_kwargs={"x": plain})):
         assert "stored" == kinds(returned([VALUE], monkeypatch, others=[other]))
 
 
@@ -166,7 +179,101 @@ def test_a_function_of_map_has_to_be_decorated(here: Store, monkeypatch: pytest.
     view = FakeXComArg(source, args=[FakeXComArg(source, arg=FakeXComArg(source), callables=[len])])
     for index in (-1, 0):
         with pytest.raises(ConfigError, match=r"Write \.map\(offload\(len\)\)"):
-            returned([1], monkeypatch, others=[types.SimpleNamespace(partial_kwargs=view)], map_index=index, limit=1000)
+            returned(
+                [1],
+                monkeypatch,
+                others=[types.SimpleNamespace(partial_kwargs={"x": view})],
+                map_index=index,
+                limit=1000,
+            )
+
+
+def test_arguments_that_are_a_result_open_it(here: Store, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Where a result is the whole of op_args or op_kwargs, its elements are handed over; and each element's, where that is mapped."""
+    source = types.SimpleNamespace(task_id="task")
+    plain = FakeXComArg(source)
+    for name in ("op_args", "op_kwargs"):
+        for other in (
+            types.SimpleNamespace(template_fields=(name,), **{name: plain}),
+            types.SimpleNamespace(partial_kwargs={name: plain}),
+        ):
+            assert ["stored"] == [kinds(message) for message in returned([VALUE], monkeypatch, others=[other])]
+        mapped = types.SimpleNamespace(expand_input=types.SimpleNamespace(value={name: plain}))
+        assert [["stored"]] == [[*map(kinds, inner)] for inner in returned([[VALUE]], monkeypatch, dependants=[mapped])]
+        sent = returned({"x": VALUE}, monkeypatch, dependants=[mapped], map_index=3)
+        assert "stored" == kinds(sent["x"])
+    elsewhere = types.SimpleNamespace(task_id="elsewhere", template_fields=("op_args",), op_args=plain)
+    sent = returned([VALUE], monkeypatch, others=[elsewhere], downstream_task_ids={"next"})
+    assert "stored" == kinds(sent)
+
+
+def test_an_envelope_in_place_of_arguments_is_refused(here: Store, monkeypatch: pytest.MonkeyPatch) -> None:
+    """A function that would be called with the entries of an envelope says so, also where Airflow has dropped them."""
+    with pytest.raises(EnvelopeError, match="in place of the task's keyword arguments"):
+        returned(1, monkeypatch, op_kwargs={"__handoff__": 0})
+    for call in (lambda f: f(__handoff__=0), lambda f: f("kind", "__handoff__")):
+        with pytest.raises(EnvelopeError, match="entries of an envelope, in place of arguments"):
+            call(offload(lambda *args, **kwargs: None))
+
+
+def test_the_outermost_decorator_hands_over(here: Store, monkeypatch: pytest.MonkeyPatch) -> None:
+    """A function that is decorated twice, or calls itself, or is called in a thread of the task's, hands over once."""
+    calls: list[Any] = []
+
+    @offload
+    def inner(n: int = 2) -> Any:
+        calls.append(n)
+        with concurrent.futures.ThreadPoolExecutor(1) as pool:
+            below = pool.submit(task.python_callable, n=n - 1).result() if n else ()
+        return (n, below)
+
+    task = FakeTask(offload(inner))
+    instance = types.SimpleNamespace(task=task, dag_id="dag", run_id="run", task_id="task", map_index=-1, try_number=0)
+    module = types.SimpleNamespace(get_current_context=lambda: {"ti": instance})
+    monkeypatch.setitem(sys.modules, "airflow.sdk", module)
+    assert (2, (1, (0, ()))) == here.get(task.python_callable())
+    assert [2, 1, 0] == calls
+
+
+def test_an_envelope_that_is_returned_is_a_handoff(here: Store, monkeypatch: pytest.MonkeyPatch) -> None:
+    """What to_json gave is passed on, alone and in containers; what only looks like it is data."""
+    sent = here.put(VALUE, _address(), inline_limit=0).to_json()
+    assert sent == returned(sent, monkeypatch)
+    assert [sent, {"a": sent}] == returned([sent, {"a": sent}], monkeypatch)
+    assert {"a": sent, "b": 1} == returned({"a": sent, "b": 1}, monkeypatch, multiple_outputs=True, limit=1000)
+    like = {"__handoff__": 0}
+    assert [like] == here.get(returned([like], monkeypatch))
+    assert like == here.get(returned(like, monkeypatch))
+
+
+def test_a_retry_keeps_what_it_put_by_hand(here: Store, monkeypatch: pytest.MonkeyPatch) -> None:
+    """What an attempt puts at its own address stays when its result is small, and what an earlier one put goes."""
+    from handoff import Address
+
+    at = Address("dag", "run", "task")
+    item = Address("dag", "run", "task", item=7)
+
+    for put, shape in ((at, {}), (item, {"multiple_outputs": True}), (item, {"dependants": ["mapped"]})):
+        here.put((0,), at, inline_limit=0)
+        here.put((0,), Address("dag", "run", "task", item=3), inline_limit=0)
+
+        def by_hand(put: Any = put, shape: Any = shape) -> Any:
+            here.put(VALUE, put, inline_limit=0)
+            return [1] if "dependants" in shape else {"a": 1}
+
+        function = offload(by_hand)
+        task = FakeTask(function, **shape)
+        instance = types.SimpleNamespace(
+            task=task, dag_id="dag", run_id="run", task_id="task", map_index=-1, try_number=2
+        )
+        module = types.SimpleNamespace(get_current_context=lambda instance=instance: {"ti": instance})
+        monkeypatch.setitem(sys.modules, "airflow.sdk", module)
+        function()
+        left = set(here.list())
+        assert put in left
+        assert (at in left) == (put == at)
+        for address in left:
+            here.delete(address)
 
 
 class PokeReturnValue:
@@ -215,6 +322,10 @@ def test_objects_of_airflow_are_its_own(here: Store, monkeypatch: pytest.MonkeyP
     """Assets, alone or in containers, are returned as they are; a container that holds itself is none of them."""
     for result in (Asset(), [Asset()], {"a": (Asset(),)}):
         assert returned(result, monkeypatch) is result
+    assert taskflow.is_of_airflow([Asset(), 1, {"a": [Asset()]}])
+    for result in ([Asset(), (1,)], {"a": Asset(), "b": 5.0j}, [1, Asset()], [Asset(), "x" * 2**21]):
+        with pytest.raises(EncodeError):
+            returned(result, monkeypatch)
     own: list[Any] = []
     own.append(own)
     assert not taskflow.is_of_airflow(own)
@@ -278,6 +389,8 @@ def test_the_results_of_a_mapped_task_stand_at_their_index(
 class FakeDatabase:
     """The parts of a session and of a statement that a sequence of Airflow 2 holds."""
 
+    whereclause = "xcom.key = :key"
+
     def __init__(self, rows: list[Any], instances: list[tuple[int, str]]) -> None:
         self.rows, self.instances = rows, instances
 
@@ -311,6 +424,9 @@ def test_the_rows_of_a_mapped_task_stand_at_their_index(
     database = FakeDatabase(found, instances)
     lazy = sequence_of("LazyXComSelectSequence", [], _select_asc=database, _session=database, _process_row=lambda row: row.value)  # fmt: skip
     assert expected == taskflow.fetch(lazy)
+    filtered = FakeDatabase([], [])
+    filtered.whereclause += " AND xcom.map_index IN (2, 1)"
+    assert [3, 2] == taskflow.fetch(sequence_of("LazyXComSelectSequence", [3, 2], _select_asc=filtered))
     monkeypatch.delitem(sys.modules, "airflow.models.xcom")
     assert [7] == taskflow.fetch(sequence_of("LazyXComSelectSequence", [7]))
 
@@ -333,8 +449,10 @@ def test_a_view_of_results_arrives_as_a_list(name: str, here: Store) -> None:
 
 def test_an_entry_of_an_envelope_is_refused(here: Store) -> None:
     """A task that was mapped over an envelope, in place of a list, says so."""
-    with pytest.raises(EnvelopeError, match="mapped over the entries of an envelope"):
-        offload(lambda x: x)(("__handoff__", 0))
+    for given in (("__handoff__", 0), (("__handoff__", 0), 5), [[("__handoff__", 0)]]):
+        with pytest.raises(EnvelopeError, match="mapped over the entries of an envelope"):
+            offload(lambda x: x)(given)
+    assert ("other", 0) == offload(lambda x: x)(("other", 0))
 
 
 def test_arguments_are_fetched_side_by_side(here: Store, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -365,6 +483,47 @@ def _at(n: int) -> Any:
     return Address("other", "run", "task", n)
 
 
+def test_arguments_that_share_or_hold_themselves_are_walked_once(here: Store) -> None:
+    """A container at many places is loaded once and stays one; one that holds itself, or a frame in a tuple, is passed on."""
+    sent = here.put(VALUE, _address(), inline_limit=0)
+    shared: Any = [sent]
+    for _ in range(60):
+        shared = [shared, shared]
+    found = offload(lambda x: x)(shared)
+    assert found[0] is found[1]
+    for _ in range(60):
+        found = found[1]
+    assert [VALUE] == found
+    own: list[Any] = []
+    own += [own, own]
+    frames = (pd.DataFrame({"a": [1]}), 1)
+    for given in (own, frames, [frames], {"x": frames}):
+        assert offload(lambda x: x)(given) is given
+
+
+def test_hints_of_elements_say_which_are_handoffs(here: Store) -> None:
+    """A tuple's elements each have a hint of their own, an element may be absent, and further named arguments have theirs."""
+    sent = here.put(VALUE, _address(), inline_limit=0).to_json()
+
+    @offload
+    def take(
+        pair: tuple[int, Handoff],
+        other: tuple[Handoff, int],
+        all_: tuple[Handoff, ...],
+        gaps: list[Handoff | None],
+        **parts: Handoff,
+    ) -> Any:
+        return [type(x).__name__ for x in (*pair, *other, *all_, *gaps, *parts.values())]
+
+    names = take((5, sent), (sent, 5), (sent,), [sent, None], part=sent)
+    assert ["int", "Stored", "Stored", "int", "Stored", "Stored", "NoneType", "Stored"] == names
+    assert (VALUE, [VALUE]) == offload(_takes_pair)((sent, [sent]))
+
+
+def _takes_pair(pair: tuple[Any, list[Any], int]) -> Any:
+    return pair
+
+
 # --- where a function may not run -------------------------------------------------------------------------------
 
 
@@ -391,19 +550,32 @@ def test_a_function_whose_source_is_shipped_is_refused() -> None:
         @offload(inline_limit=0)
         async def second() -> None: ...
 
-    @task.here(name="virtualenv")
+    @task.here(
+        name="""
+@task.virtualenv
+"""
+    )
     @offload
     def third() -> int:
         return 3
 
     assert 3 == third()
-    assert "" == taskflow.runs_elsewhere(compile("lambda: 1", "nowhere", "eval") and (lambda: 1))
+    first_of_a_pair = offload(lambda pair: pair[0])
+
+    @task.virtualenv()
+    def fourth() -> None: ...
+
+    assert 1 == first_of_a_pair((1, 2))
 
 
 def test_a_long_decorator_is_read_to_a_bound() -> None:
     """Where no function begins below the first line of its code, reading ends."""
-    function = types.FunctionType((lambda: None).__code__.replace(co_filename="nowhere", co_firstlineno=7), {})
-    assert "" == taskflow.runs_elsewhere(function)
+    lines = ["@task(\n", *["# virtualenv\n"] * 300, ")\n", "def f(): ...\n"]
+    linecache.cache["nowhere"] = (1, None, lines, "nowhere")
+    for first in (1, 7, 1000):
+        code = (lambda: None).__code__.replace(co_filename="nowhere", co_firstlineno=first)
+        assert "" == taskflow.runs_elsewhere(types.FunctionType(code, {}))
+    del linecache.cache["nowhere"]
 
 
 @pytest.mark.parametrize("index", [None, "0"])

@@ -74,7 +74,7 @@ _TABLE = (
 
 def codec_for(value: object) -> Codec:
     """Find the codec that claims a value's type or one of its bases; the tree codec takes all others."""
-    names = {(base.__module__.partition(".")[0], base.__qualname__) for base in type(value).__mro__}
+    names = {(str(base.__module__).partition(".")[0], base.__qualname__) for base in type(value).__mro__}
     return _load(next((entry for entry in _TABLE if entry.claims & names), _TREE))
 
 

@@ -78,7 +78,7 @@ def unpack(code: int, content: bytes) -> Any:
 
 def name_of(kind: type) -> str:
     """Name a type by its package and name, which stay when a library moves its modules."""
-    package = kind.__module__.partition(".")[0]
+    package = str(kind.__module__).partition(".")[0]
     return kind.__qualname__ if package == "builtins" else f"{package}.{kind.__qualname__}"
 
 

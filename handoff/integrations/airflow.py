@@ -9,6 +9,7 @@ from __future__ import annotations
 import contextlib
 import functools
 import inspect
+import itertools
 import os
 from collections.abc import Callable, Iterator
 from contextvars import ContextVar
@@ -19,6 +20,7 @@ import msgspec
 from handoff import envelope, lanes, plain, taskflow
 from handoff.address import Address
 from handoff.config import DEEPEST, MESSAGE_CAP
+from handoff.containers import CONTAINERS, levels, nodes_of
 from handoff.defaults import default_store
 from handoff.envelope import Handoff, Stored
 from handoff.errors import EncodeError, EnvelopeError, IdentityError, LimitError
@@ -41,11 +43,10 @@ else:
 
 #: Airflow 2 keeps bytes in a row, Airflow 3 an object that the API writes as JSON.
 _KEEPS_BYTES = BaseXCom.__module__ == "airflow.models.xcom"
-_CONTAINERS = frozenset({dict, list, tuple})
 # Airflow's scheduler reads these, to know what was skipped: in Airflow 3 without a backend, in 2 without the storage.
 _READ_BY_AIRFLOW = frozenset({"skipmixin_key", "past_depends_met"})
-# A message cannot hold more nodes than this and a handoff among them.
-_MOST_NODES = 10_000
+# Each takes two bytes of JSON at the least: with more of them nothing travels as a message.
+_MOST_NODES = MESSAGE_CAP // 2
 _NOWHERE = Address("none", "none", "none")
 
 _deleting: ContextVar[tuple[Any, ...] | None] = ContextVar("handoff_deleting", default=None)
@@ -77,8 +78,15 @@ class HandoffXCom(BaseXCom):
         if taskflow.is_lazy_sequence(type(value)):
             value = list(value)
         holds = _what_is_in(value)
-        if key in _READ_BY_AIRFLOW or holds == "airflow":
+        if key in _READ_BY_AIRFLOW:
             return BaseXCom.serialize_value(value)
+        if holds == "airflow":
+            if taskflow.is_of_airflow(value):
+                return BaseXCom.serialize_value(value)
+            raise EncodeError(
+                "objects of Airflow's own stand beside data that Airflow would alter, or that is too large for a row",
+                remedy="Push them apart",
+            )
         if holds == "handoffs":
             message = _bounded(_message_of(value, 0))
             return _row(message) if envelope.is_envelope(message) else BaseXCom.serialize_value(message)
@@ -136,7 +144,9 @@ def _attempt(at: Address) -> int:
     given = os.environ.get
     ids = given("AIRFLOW_CTX_DAG_ID"), given("AIRFLOW_CTX_DAG_RUN_ID"), given("AIRFLOW_CTX_TASK_ID")
     attempt = given("AIRFLOW_CTX_TRY_NUMBER", "")
-    return int(attempt) if ids == (at.dag_id, at.run_id, at.task_id) and attempt.isdecimal() else 1
+    if ids != (at.dag_id, at.run_id, at.task_id) or not attempt.isdecimal():
+        return 1
+    return max(int(attempt), 1)  # `airflow tasks test` counts from 0
 
 
 def _put_inline(value: Any) -> Any:
@@ -155,18 +165,14 @@ def _put_inline(value: Any) -> Any:
 
 def _what_is_in(value: Any) -> str:
     """Tell ``handoffs`` and objects of ``airflow`` from data, looking into lists, dicts and tuples."""
-    level, nodes = [value], 0
-    while level and nodes <= _MOST_NODES:
-        below: list[Any] = []
-        for node in level:
-            if _handoff_in(node):
+    with contextlib.suppress(OverflowError):
+        for nodes, kinds in itertools.chain([([value], {type(value)})], levels(value, _MOST_NODES)):
+            if any(issubclass(kind, Handoff) for kind in kinds) or (
+                dict in kinds and any(map(envelope.is_envelope, nodes)) and any(map(_handoff_in, nodes))
+            ):
                 return "handoffs"
-            if type(node).__module__.startswith("airflow."):
+            if any(map(taskflow.is_airflows, kinds)):
                 return "airflow"
-            if type(node) in _CONTAINERS:
-                nodes += len(node)
-                below += _nodes_of(node) if nodes <= _MOST_NODES else ()
-        level = below
     return ""
 
 
@@ -213,14 +219,25 @@ def _load(value: Any) -> Any:
     """Put values in place of the envelopes in a container, fetched side by side."""
     found: list[Any] = []
     _visit(value, found.append)
-    values = iter(lanes.in_order((0, functools.partial(default_store().get, message)) for message in found))
+    handoffs = map(Handoff.from_json, found)
+    values = iter(lanes.in_order((_weight(handoff), functools.partial(_get, handoff)) for handoff in handoffs))
     return _visit(value, lambda _: next(values)) if found else value
 
 
-def _visit(value: Any, visit: Callable[[Any], Any]) -> Any:
+def _get(handoff: Handoff) -> Any:
+    return default_store().get(handoff)
+
+
+def _weight(handoff: Handoff) -> int:
+    return handoff.raw_size if isinstance(handoff, Stored) else 0
+
+
+def _visit(value: Any, visit: Callable[[Any], Any], depth: int = 0) -> Any:
     if envelope.is_envelope(value):
         return visit(value)
-    return _rebuilt(value, lambda node: _visit(node, visit)) if type(value) in _CONTAINERS else value
+    if type(value) not in CONTAINERS or depth == DEEPEST:
+        return value
+    return _rebuilt(value, lambda node: _visit(node, visit, depth + 1))
 
 
 def _handoff_in(value: Any) -> Handoff | None:
@@ -236,16 +253,12 @@ def _stored_in(message: Any, depth: int = 0) -> Iterator[Stored]:
     handoff = _handoff_in(message)
     if isinstance(handoff, Stored):
         yield handoff
-    elif handoff is None and type(message) in _CONTAINERS and depth < DEEPEST:
-        for node in _nodes_of(message):
+    elif handoff is None and type(message) in CONTAINERS and depth < DEEPEST:
+        for node in nodes_of(message):
             yield from _stored_in(node, depth + 1)
-
-
-def _nodes_of(container: Any) -> Any:
-    return container.values() if type(container) is dict else container
 
 
 def _rebuilt(container: Any, change: Callable[[Any], Any]) -> Any:
     """Make a container of the same kind, each of its nodes changed."""
-    nodes = map(change, _nodes_of(container))
+    nodes = map(change, nodes_of(container))
     return dict(zip(container, nodes, strict=True)) if type(container) is dict else type(container)(nodes)

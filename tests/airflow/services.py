@@ -115,13 +115,28 @@ class Services:
         with contextlib.closing(sqlite3.connect(f"file:{self.database}?mode=ro", uri=True, timeout=30)) as connection:
             return connection.execute(query, values).fetchall()
 
+    def clear(self, dag_id: str, run_id: str) -> None:
+        """Clear all tasks of a run that has ended, so that they run again. Raises: `ServicesError`."""
+        if AIRFLOW_3:
+            body = {"dag_run_id": run_id, "dry_run": False, "only_failed": False, "reset_dag_runs": True}
+            if self._ask(f"/api/v2/dags/{dag_id}/clearTaskInstances", body) is None:
+                raise ServicesError(f"{dag_id} was not cleared\n{self.report()}")
+            return
+        command = [sys.executable, "-m", "airflow", "tasks", "clear", "--yes", dag_id]
+        done = subprocess.run(
+            command, env=self.environ, cwd=self.home, capture_output=True, text=True, check=False, timeout=STARTED
+        )
+        if done.returncode:
+            raise ServicesError(f"{dag_id} was not cleared: {done.stdout}{done.stderr}")
+
     def report(self) -> str:
-        """Give what explains a failure: the ends of the services' logs, and of those of tasks that failed."""
+        """Give what explains a failure: DAG files that do not import, the ends of the logs of services and failed tasks."""
         failed = self.query(
             "select dag_id, run_id, task_id, try_number, map_index from task_instance"
             " where state in ('failed', 'up_for_retry', 'upstream_failed')"
         )
-        logs = [(path.name, path.read_text(errors="replace")) for path in sorted(self.home.glob("*.log"))]
+        broken = self.query("select filename, stacktrace from import_error")
+        logs = broken + [(path.name, path.read_text(errors="replace")) for path in sorted(self.home.glob("*.log"))]
         for instance in failed:
             with contextlib.suppress(FileNotFoundError):  # one that never ran has no log
                 logs.append((" ".join(map(str, instance)), self.log(*instance)))

@@ -221,10 +221,27 @@ def test_containers_of_handoffs_are_bounded() -> None:
         push(endless)
 
 
+def test_handoffs_are_found_among_many_values(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Size makes no difference: beside ten thousand numbers a handoff, or its envelope, arrives as its value."""
+    sent = stored(LARGE)
+    for handoff in (sent, sent.to_json()):
+        assert same(
+            {"ids": [*range(12_000)], "refs": [LARGE]}, pull(push({"ids": [*range(12_000)], "refs": [handoff]}))
+        )
+
+
 def test_a_large_list_is_not_searched_to_its_end() -> None:
-    """What has more nodes than a message holds is data."""
-    value = [[n] for n in range(10_001)]
+    """What has more nodes than a message could hold is data."""
+    value = [[n] for n in range(2**18 + 1)]
     assert same(value, pull(push(value)))
+
+
+def test_a_row_of_any_depth_is_read() -> None:
+    """A row that was edited to be nested beyond all bounds is no message of handoffs."""
+    deep: Any = stored(1).to_json()
+    for _ in range(200):
+        deep = [deep]
+    assert deep == HandoffXCom.deserialize_value(SimpleNamespace(value=BaseXCom.serialize_value(deep)))
 
 
 def test_a_parameter_for_a_handoff_is_told_that_it_was_loaded() -> None:
@@ -251,6 +268,31 @@ def test_objects_of_airflow_are_airflows(root: Path) -> None:
         row = push(value)
         assert BaseXCom.deserialize_value(SimpleNamespace(value=row)) == pull(row) == value
     assert not root.exists()
+
+
+def test_objects_of_airflow_beside_data_are_refused() -> None:
+    """What Airflow would alter, or is too large for a row, is not given to it because an Asset stands beside it."""
+    if IS_2:
+        from airflow.datasets import Dataset as Asset
+    else:
+        from airflow.sdk import Asset
+    for value in ([Asset("a"), Decimal("1.10")], {"n": 1, "a": Asset("a"), "t": (1,)}, [Asset("a"), "x" * 2**21]):
+        with pytest.raises(EncodeError, match="stand beside data"):
+            push(value)
+    assert [Asset("a"), 1] == pull(push([Asset("a"), 1]))
+
+
+def test_an_attempt_is_counted_from_one(monkeypatch: pytest.MonkeyPatch) -> None:
+    """`airflow tasks test` exports a try of 0, which is the first attempt."""
+    for name, value in (("DAG_ID", "d"), ("DAG_RUN_ID", "r"), ("TASK_ID", "t"), ("TRY_NUMBER", "0")):
+        monkeypatch.setenv(f"AIRFLOW_CTX_{name}", value)
+    assert message(push(LARGE))["attempt"] == 1
+
+
+def test_a_class_without_a_module_is_refused() -> None:
+    """A value of a class that says nothing of its module is refused as any other that is not kept."""
+    with pytest.raises(EncodeError):
+        push(type("Nameless", (), {"__module__": None})())
 
 
 def test_a_lazy_sequence_is_pushed_as_its_list() -> None:

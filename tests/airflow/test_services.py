@@ -137,3 +137,19 @@ def test_the_log_of_a_task_says_what_was_handed_over(
     """The log of a task has one line for its hand-over."""
     log = airflow.log("smoke", finished("smoke"), task_id, map_index=map_index)
     assert 1 == sum("handed over" in line for line in log.splitlines()), log
+
+
+def test_a_task_that_is_cleared_runs_again(
+    airflow: Services, runs: dict[str, str], finished: Callable[[str], str], root: Path
+) -> None:
+    """After a clear the second attempt overwrites what the first one stored, and the small result stays in its row."""
+    run_id = [finished(dag_id) for dag_id in runs][list(runs).index("smoke")]  # nothing else is at work then
+    before = set(Store(root).list("smoke", run_id))
+    airflow.clear("smoke", run_id)
+    assert "success" == airflow.wait("smoke", run_id), airflow.report()
+    tries = dict(airflow.query("select task_id, min(try_number) from task_instance where dag_id = 'smoke' group by 1"))
+    assert {"large": 2, "small": 2, "square": 2, "check": 2} == tries
+    rows = airflow.rows("smoke", run_id)
+    stored = [Handoff.from_json(rows[at]) for at in rows if at[0] in ("large", "square")]
+    assert [2, 2, 2, 2] == [handoff.attempt for handoff in stored if isinstance(handoff, Stored)]
+    assert before == set(Store(root).list("smoke", run_id))

@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import json
 import sqlite3
+import subprocess
+import sys
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
@@ -46,6 +48,15 @@ def test_large_results_are_references_in_the_rows(shapes: Any, run: Callable[[An
     assert len(json.dumps(found["large", -1, "return_value"])) < 2048
     assert found["small", -1, "return_value"] == shapes.SMALL
     assert found["check", -1, "return_value"] == "done"
+
+
+def test_a_task_is_tried_out_by_itself(shapes: Any) -> None:
+    """`airflow tasks test` counts attempts from 0, and the task hands over as ever."""
+    command = [sys.executable, "-W", "ignore", "-m", "airflow", "tasks", "test", "values", "large", "2026-01-02"]
+    done = subprocess.run(command, capture_output=True, text=True, check=False)
+    assert done.returncode == 0, done.stdout + done.stderr
+    runs = {address.run_id for address in Store(shapes.ROOT).list("values", task_id="large")}
+    assert [] != [run_id for run_id in runs if "2026-01-02" in run_id or run_id.startswith("__airflow_temp")], runs
 
 
 def test_mapped_instances_have_artifacts_of_their_own(shapes: Any, run: Callable[[Any], str], database: Path) -> None:

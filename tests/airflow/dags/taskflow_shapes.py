@@ -32,9 +32,9 @@ from handoff.testing import same
 
 #: Where a task that cannot ask Airflow belongs: a template that Airflow fills in.
 AT = '{{ {"dag_id": ti.dag_id, "run_id": ti.run_id, "task_id": ti.task_id, "map_index": ti.map_index} | tojson }}'
-DATE = dt.datetime(2024, 1, 2, tzinfo=dt.UTC)
 SIZES: dict[str, dict[str, Any]] = {"inline": {}, "stored": {"inline_limit": 0}}
 VALUE = {"rows": [(n, Decimal(n) / 8, dt.date(2013, 1, 1)) for n in range(3)], "by": {("a", 1): {1, 2}}}
+TRY = "{{ [ti.try_number, 1] | max }}"
 
 
 class Hand:
@@ -165,11 +165,18 @@ def coroutine(hand: Hand) -> None:
 
     @task
     @hand()
-    async def take(value: Any) -> None:
+    async def each(x: int) -> Any:
+        await asyncio.sleep(0)
+        return x, VALUE
+
+    @task
+    @hand()
+    async def take(value: Any, many: list[Any]) -> None:
         await asyncio.sleep(0)
         assert same(VALUE, value)
+        assert same([(n, VALUE) for n in range(3)], many)
 
-    take(make())
+    take(make(), each.expand(x=[0, 1, 2]))
 
 
 @shape
@@ -187,6 +194,59 @@ def classic(hand: Hand) -> None:
 
     made = PythonOperator(task_id="make", python_callable=make)
     PythonOperator(task_id="take", python_callable=take, op_args=[made.output], op_kwargs={"named": [made.output]})
+
+
+@shape
+def whole_arguments(hand: Hand) -> None:
+    """`op_args` and `op_kwargs` that are a result."""
+
+    @task
+    @hand()
+    def some() -> Any:
+        return [VALUE, (1,)]
+
+    @task(multiple_outputs=False)
+    @hand()
+    def named() -> Any:
+        return {"x": VALUE, "y": (1,)}
+
+    @hand()
+    def take(x: Any, y: Any = None) -> None:
+        assert same((VALUE, (1,)), (x, y))
+
+    PythonOperator(task_id="take_some", python_callable=take, op_args=some())
+    PythonOperator(task_id="take_named", python_callable=take, op_kwargs=named())
+
+    @task
+    @hand()
+    def many() -> Any:
+        return [{"x": VALUE, "y": (1,)}]
+
+    PythonOperator.partial(task_id="take_each", python_callable=take).expand(op_kwargs=many())
+
+
+@shape
+def twice(hand: Hand) -> None:
+    """A function that is decorated twice, or calls itself."""
+
+    @task
+    @hand()
+    @hand()
+    def double() -> Any:
+        return VALUE
+
+    @hand()
+    def down(n: int = 2) -> Any:
+        return (n, down(n - 1)) if n else ()
+
+    @task
+    @hand()
+    def take(one: Any, two: Any, ti: Any = None) -> None:
+        assert same(VALUE, one)
+        assert same((2, (1, ())), two)
+        assert len(artifacts(ti)) == (2 if LIMITS[ti.dag_id] else 0)
+
+    take(double(), PythonOperator(task_id="down", python_callable=down).output)
 
 
 @shape
@@ -449,14 +509,14 @@ def external_python(hand: Hand) -> None:
         return VALUE
 
     @task.external_python(python=sys.executable, expect_airflow=False)
-    def elsewhere(message: Any, at: str, limit: Any) -> Any:
+    def elsewhere(message: Any, at: str, attempt: str, limit: Any) -> Any:
         import json
 
         from handoff import Address, default_store
 
         store = default_store()
         rows = store.get(message)["rows"]
-        return store.put(rows, Address(**json.loads(at)), **limit).to_json()
+        return store.put(rows, Address(**json.loads(at)), attempt=int(attempt), **limit).to_json()
 
     @task
     @hand()
@@ -464,7 +524,7 @@ def external_python(hand: Hand) -> None:
         assert same(VALUE["rows"], value)
         assert len(artifacts(ti)) == (2 if LIMITS[ti.dag_id] else 0)
 
-    take(elsewhere(make(), AT, hand.options))
+    take(elsewhere(make(), AT, TRY, hand.options))
 
 
 @shape
@@ -540,24 +600,6 @@ def retried(hand: Hand) -> None:
         assert len(artifacts(ti)) == (1 if LIMITS[ti.dag_id] else 0)
 
     take(flaky())
-
-
-@shape
-def cleared(hand: Hand) -> None:
-    """A task that is cleared and runs again."""
-
-    @task
-    @hand()
-    def make() -> Any:
-        return VALUE
-
-    @task
-    @hand()
-    def take(value: Any, ti: Any = None) -> None:
-        assert same(VALUE, value)
-        assert len(artifacts(ti)) == (1 if LIMITS[ti.dag_id] else 0)
-
-    take(make())
 
 
 @shape
@@ -791,6 +833,24 @@ def expand_kwargs(hand: Hand) -> None:
         return n
 
     collect(hand, [0, 1, 2])(each.expand_kwargs(make()))
+
+
+@shape
+def expand_kwargs_of_mapped(hand: Hand) -> None:
+    """`.expand_kwargs` over mapped results."""
+
+    @task(multiple_outputs=False)
+    @hand()
+    def arguments(n: int) -> Any:
+        return {"x": (VALUE, n), "n": n}
+
+    @task
+    @hand()
+    def each(x: Any, n: int) -> Any:
+        assert same((VALUE, n), x)
+        return n
+
+    collect(hand, [0, 1, 2])(each.expand_kwargs(arguments.expand(n=[0, 1, 2])))
 
 
 @shape

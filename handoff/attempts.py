@@ -1,0 +1,46 @@
+"""What the attempt of a task that is at work in this process has written."""
+
+from __future__ import annotations
+
+import contextlib
+from collections.abc import Generator
+
+from handoff.address import Address
+
+# A thread of the task's sees the same: by the task, and not by the context.
+_at_work: dict[tuple[str, str, str, int], set[Address]] = {}
+
+
+@contextlib.contextmanager
+def work(at: Address) -> Generator[None]:
+    """Say that the task of an address is at work, until the block ends."""
+    _at_work[_task_of(at)] = set()
+    try:
+        yield
+    finally:
+        del _at_work[_task_of(at)]
+
+
+def is_at_work(at: Address) -> bool:
+    """Whether the task of an address is at work in this process."""
+    return _task_of(at) in _at_work
+
+
+def note(at: Address) -> None:
+    """Remember that something was written at an address, where its task is at work."""
+    if is_at_work(at):
+        _at_work[_task_of(at)].add(at)
+
+
+def has_written(at: Address) -> bool:
+    """Whether the task of an address is at work, and has written there."""
+    return at in _at_work.get(_task_of(at), ())
+
+
+def has_written_path(at: Address, path: str) -> bool:
+    """Whether the task of an address is at work, and has written at the address of this path."""
+    return any(written.path == path for written in _at_work.get(_task_of(at), ()))
+
+
+def _task_of(at: Address) -> tuple[str, str, str, int]:
+    return at.dag_id, at.run_id, at.task_id, at.map_index
