@@ -6,9 +6,13 @@ import os
 import shutil
 import tempfile
 from collections.abc import Callable
+from importlib.metadata import version
 from pathlib import Path
 
 import pytest
+
+# The README's example is written for Airflow 3.
+collect_ignore = ["test_flights.py"] if version("apache-airflow").startswith("2.") else []
 
 HOME = Path(tempfile.mkdtemp(prefix="handoff-airflow-"))
 os.environ |= {
@@ -33,11 +37,10 @@ def _no_settings_from_outside() -> None:
 @pytest.fixture(scope="session")
 def database() -> Path:
     """Make the metadata database; Airflow 2 has to be told what DAGs and datasets there are."""
-    from airflow import __version__
     from airflow.utils.db import initdb
 
     initdb()
-    if __version__.startswith("2."):
+    if version("apache-airflow").startswith("2."):
         from airflow.models import DagBag
 
         DagBag(os.environ["AIRFLOW__CORE__DAGS_FOLDER"], include_examples=False).sync_to_db()
