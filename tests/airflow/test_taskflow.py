@@ -18,17 +18,10 @@ VERSION = ".".join(__version__.split(".")[:2])
 def table() -> tuple[dict[tuple[str, str, str], str], dict[str, str]]:
     """Read the table: what is said of a shape, version and size; and the texts of the errors."""
     page = (ROOT / "docs" / "airflow.md").read_text()
-    rows = [
-        [cell.strip() for cell in line.strip("|").split(" | ")] for line in page.splitlines() if line.startswith("| ")
-    ]
-    start = next(number for number, row in enumerate(rows) if row[0] == "shape")
-    versions = [tuple(heading.split(", ")) for heading in rows[start][1:]]
-    cells = {
-        (row[0], *version): cell
-        for row in rows[start + 1 :]
-        if len(row) == len(rows[start])
-        for version, cell in zip(versions, row[1:], strict=True)
-    }
+    lines = page[page.index("| shape | ") :].partition("\n\n")[0].splitlines()
+    heading, _, *rows = ([cell.strip() for cell in line.strip("|").split(" | ")] for line in lines)
+    versions = [tuple(cell.split(", ")) for cell in heading[1:]]
+    cells = {(row[0], *version): cell for row in rows for version, cell in zip(versions, row[1:], strict=True)}
     return cells, dict(re.findall(r"^- \[(\d+)\] `(.*)`$", page, re.MULTILINE))
 
 
