@@ -64,7 +64,9 @@ class Loader:
 
     def _load_all(self, found: list[tuple[Handoff, Any]]) -> Iterator[Any]:
         with log.loads([handoff for handoff, _ in found]):
-            return iter(lanes.in_order((_weight(handoff), self._call(handoff, hint)) for handoff, hint in found))
+            return iter(
+                lanes.in_order((envelope.weight_of(handoff), self._call(handoff, hint)) for handoff, hint in found)
+            )
 
     def _call(self, handoff: Handoff, hint: Any) -> Callable[[], Any]:
         if envelope.is_bound(handoff):
@@ -187,10 +189,6 @@ def resolve_hint(function: Callable[..., Any], annotation: Any) -> Any:
     except Exception:  # noqa: BLE001 - an annotation is any expression, and may raise anything
         return Any
     return _without_none(hint)
-
-
-def _weight(handoff: Handoff) -> int:
-    return handoff.raw_size if isinstance(handoff, Stored) else 0
 
 
 def _parameters(function: Callable[..., Any]) -> Mapping[str, inspect.Parameter]:

@@ -76,7 +76,7 @@ def _decorate(
 
     if not hasattr(function, "__name__"):  # a partial: its task is named after the function inside
         wrapper.__name__ = getattr(getattr(function, "func", function), "__name__", type(function).__name__)
-    wrapper.__offloads__ = True  # type: ignore[attr-defined]
+    vars(wrapper)[taskflow.MARK] = True
     # Airflow reads the return annotation in the module of the wrapper, where its names mean nothing.
     returned = getattr(function, "__annotations__", {}).get("return")
     if isinstance(returned, str):

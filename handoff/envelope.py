@@ -5,7 +5,10 @@
 
 from __future__ import annotations
 
+import contextlib
 import hashlib
+from collections.abc import Iterable
+from collections.abc import Set as AbstractSet
 from typing import Annotated, Any, Final, Literal, Protocol, TypeVar, cast
 
 import msgspec
@@ -123,6 +126,26 @@ def read(message: object) -> Handoff:
     if data is None:
         raise EnvelopeError(f"this {_kind(message)} is neither an envelope nor a plain value", remedy=_REMEDY)
     return plain_handoff(message, data)
+
+
+def handoff_in(value: object) -> Handoff | None:
+    """Give a handoff, or read its envelope; one that is malformed is data like any other."""
+    if is_envelope(value):
+        with contextlib.suppress(EnvelopeError):
+            return read(value)
+    return value if isinstance(value, Handoff) else None
+
+
+def any_handoff(nodes: Iterable[object], kinds: AbstractSet[type]) -> bool:
+    """Whether there is a handoff or an envelope among nodes of these types."""
+    if any(issubclass(kind, Handoff) for kind in kinds):
+        return True
+    return dict in kinds and any(handoff_in(node) is not None for node in nodes if is_envelope(node))
+
+
+def weight_of(handoff: Handoff) -> int:
+    """Give the bytes that loading a handoff takes at the least: those before compression, of one that is stored."""
+    return handoff.raw_size if isinstance(handoff, Stored) else 0
 
 
 def bind(handoff: _HandoffT, store: Reader) -> _HandoffT:

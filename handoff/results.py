@@ -17,11 +17,10 @@ from handoff.config import DEEPEST
 from handoff.containers import CONTAINERS, levels
 from handoff.context import Task
 from handoff.defaults import default_store
-from handoff.envelope import Handoff, Inline, Stored, is_envelope, read
-from handoff.errors import ConfigError, EncodeError, EnvelopeError, LimitError
+from handoff.envelope import any_handoff, handoff_in
+from handoff.errors import ConfigError, EncodeError, LimitError
 from handoff.store import Store
 
-_HANDOFFS = frozenset({Inline, Stored})
 # A handoff among more nodes is not looked for: it is refused when the value is encoded.
 _MOST_NODES = 10_000
 
@@ -53,7 +52,7 @@ class Sender:
         if shape.outputs and self._key != RETURN_VALUE:
             raise ConfigError("a task of several outputs hands over each under its own key", remedy="Leave key= away")
         if not shape.outputs and not shape.levels:
-            handoff = _handoff_in(value)
+            handoff = handoff_in(value)
             if handoff is not None:
                 return handoff.to_json()
             return self._send_parts(value, task) if _holds_handoffs(value) else self._send_whole(value, task)
@@ -78,7 +77,7 @@ class Sender:
         _check_names(value)
         began = time.perf_counter()
         at = task.address(self._key)
-        given = {name: _handoff_in(node) or node for name, node in value.items()}
+        given = {name: handoff_in(node) or node for name, node in value.items()}
         handoffs = self._store.put_many(given, at, attempt=task.attempt, inline_limit=self._inline_limit)
         log.sent(at, list(handoffs.values()), began)
         return {name: handoff.to_json() for name, handoff in handoffs.items()}
@@ -106,7 +105,7 @@ def _open(value: Any, mapped: int, visit: Callable[[Any], Any], depth: int = 0) 
 
     Opened are as many levels as tasks are mapped over, and what holds handoffs.
     """
-    kind, handoff = type(value), _handoff_in(value)
+    kind, handoff = type(value), handoff_in(value)
     needed = depth < mapped and (depth == 0 or kind in CONTAINERS)
     if not needed and (handoff is not None or not _holds_handoffs(value)):
         return visit(value if handoff is None else handoff)
@@ -133,22 +132,10 @@ def _check_names(value: dict[Any, Any]) -> None:
             )
 
 
-def _handoff_in(value: Any) -> Handoff | None:
-    """Give a handoff, or read its envelope; one that is malformed is data like any other."""
-    if is_envelope(value):
-        with contextlib.suppress(EnvelopeError):
-            return read(value)
-    return value if isinstance(value, Handoff) else None
-
-
 def _holds_handoffs(value: Any, *, below: bool = False) -> bool:
     """Whether a container holds handoffs or envelopes, at any depth; or only ``below`` its own elements."""
     if type(value) not in CONTAINERS:
         return False
     with contextlib.suppress(OverflowError):
-        for nodes, kinds in itertools.islice(levels(value, _MOST_NODES), int(below), None):
-            if not kinds.isdisjoint(_HANDOFFS) or (
-                dict in kinds and any(map(is_envelope, nodes)) and any(map(_handoff_in, nodes))
-            ):
-                return True
+        return any(any_handoff(*level) for level in itertools.islice(levels(value, _MOST_NODES), int(below), None))
     return False

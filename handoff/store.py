@@ -1,6 +1,6 @@
 """A root and its policy: what is put at an address is got back as it was.
 
-The only room that knows codecs, artifacts and storage together.
+The only room that knows what is made of a value and where it is stored.
 """
 
 from __future__ import annotations

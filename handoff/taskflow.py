@@ -247,15 +247,14 @@ def _fetch_from_database(sequence: Any) -> list[Any]:
     if "map_index" in str(statement.whereclause):  # some were asked for, in an order of their own
         return list(sequence)
     row, instance = models[0].BaseXCom, models[1].TaskInstance
-    found = sequence._session.execute(  # noqa: SLF001 - this and the next are what its own iterator uses
-        statement.add_columns(row.dag_id, row.run_id, row.task_id, row.map_index)
-    ).all()
-    values = [sequence._process_row(row) for row in found]  # noqa: SLF001
+    session, value_of = sequence._session, sequence._process_row  # noqa: SLF001 - what its own iterator uses
+    found = session.execute(statement.add_columns(row.dag_id, row.run_id, row.task_id, row.map_index)).all()
+    values = [value_of(row) for row in found]
     ids = {(row.dag_id, row.run_id, row.task_id) for row in found}
     if len(ids) != 1 or any(row.map_index < 0 for row in found):
         return values
     dag_id, run_id, task_id = ids.pop()
-    query = sequence._session.query(instance.map_index, instance.state)  # noqa: SLF001
+    query = session.query(instance.map_index, instance.state)
     instances = query.filter_by(dag_id=dag_id, run_id=run_id, task_id=task_id).all()
     by_index = {row.map_index: value for row, value in zip(found, values, strict=True)}
     return [by_index.get(index) for index, state in sorted(instances) if state != "removed"]

@@ -23,12 +23,14 @@ from handoff.config import DEEPEST, MESSAGE_CAP
 from handoff.containers import CONTAINERS, levels, nodes_of
 from handoff.defaults import default_store
 from handoff.envelope import Handoff, Stored
-from handoff.errors import EncodeError, EnvelopeError, IdentityError, LimitError
+from handoff.errors import EncodeError, IdentityError, LimitError
 from handoff.sizes import human_size
 
 if TYPE_CHECKING:
-    # What is used of Airflow's class, which differs by version and is not there where types are checked.
-    class BaseXCom:  # noqa: D101
+
+    class BaseXCom:
+        """What is used of Airflow's class, which differs by version and is not there where types are checked."""
+
         @staticmethod
         def serialize_value(value: Any) -> Any: ...
         @staticmethod
@@ -167,9 +169,7 @@ def _what_is_in(value: Any) -> str:
     """Tell ``handoffs`` and objects of ``airflow`` from data, looking into lists, dicts and tuples."""
     with contextlib.suppress(OverflowError):
         for nodes, kinds in itertools.chain([([value], {type(value)})], levels(value, _MOST_NODES)):
-            if any(issubclass(kind, Handoff) for kind in kinds) or (
-                dict in kinds and any(map(envelope.is_envelope, nodes)) and any(map(_handoff_in, nodes))
-            ):
+            if envelope.any_handoff(nodes, kinds):
                 return "handoffs"
             if any(map(taskflow.is_airflows, kinds)):
                 return "airflow"
@@ -178,7 +178,7 @@ def _what_is_in(value: Any) -> str:
 
 def _message_of(value: Any, depth: int) -> Any:
     """Give what travels for a container that holds handoffs: they as envelopes, and all else in the message."""
-    handoff = _handoff_in(value)
+    handoff = envelope.handoff_in(value)
     if handoff:
         return handoff.to_json()
     if _what_is_in(value) != "handoffs":
@@ -220,16 +220,12 @@ def _load(value: Any) -> Any:
     found: list[Any] = []
     _visit(value, found.append)
     handoffs = map(Handoff.from_json, found)
-    values = iter(lanes.in_order((_weight(handoff), functools.partial(_get, handoff)) for handoff in handoffs))
+    values = iter(
+        lanes.in_order(
+            (envelope.weight_of(handoff), functools.partial(default_store().get, handoff)) for handoff in handoffs
+        )
+    )
     return _visit(value, lambda _: next(values)) if found else value
-
-
-def _get(handoff: Handoff) -> Any:
-    return default_store().get(handoff)
-
-
-def _weight(handoff: Handoff) -> int:
-    return handoff.raw_size if isinstance(handoff, Stored) else 0
 
 
 def _visit(value: Any, visit: Callable[[Any], Any], depth: int = 0) -> Any:
@@ -240,17 +236,8 @@ def _visit(value: Any, visit: Callable[[Any], Any], depth: int = 0) -> Any:
     return _rebuilt(value, lambda node: _visit(node, visit, depth + 1))
 
 
-def _handoff_in(value: Any) -> Handoff | None:
-    """Give a handoff, or read its envelope; one that is malformed is data like any other."""
-    if isinstance(value, Handoff):
-        return value
-    with contextlib.suppress(EnvelopeError):
-        return envelope.read(value) if envelope.is_envelope(value) else None
-    return None
-
-
 def _stored_in(message: Any, depth: int = 0) -> Iterator[Stored]:
-    handoff = _handoff_in(message)
+    handoff = envelope.handoff_in(message)
     if isinstance(handoff, Stored):
         yield handoff
     elif handoff is None and type(message) in CONTAINERS and depth < DEEPEST:

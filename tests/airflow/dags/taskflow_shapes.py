@@ -700,42 +700,6 @@ def multiple_outputs(hand: Hand) -> None:
     check_outputs(hand, make)
 
 
-@shape
-def inferred_dict(hand: Hand) -> None:
-    """`-> dict`, its annotation a text."""
-
-    @task
-    @hand()
-    def make() -> dict[str, Any]:
-        return OUTPUTS
-
-    check_outputs(hand, make)
-
-
-@shape
-def inferred_mapping(hand: Hand) -> None:
-    """`-> Mapping`, its annotation a text."""
-
-    @task
-    @hand()
-    def make() -> Mapping[str, Any]:
-        return OUTPUTS
-
-    check_outputs(hand, make)
-
-
-@shape
-def inferred_typed_dict(hand: Hand) -> None:
-    """`-> TypedDict`, its annotation a text."""
-
-    @task
-    @hand()
-    def make() -> Outputs:
-        return OUTPUTS  # type: ignore[return-value]
-
-    check_outputs(hand, make)
-
-
 def _annotated(annotation: Any) -> Callable[[Hand], None]:
     def body(hand: Hand) -> None:
         def make():
@@ -747,6 +711,9 @@ def _annotated(annotation: Any) -> Callable[[Hand], None]:
     return body
 
 
+for annotation in ("dict[str, Any]", "Mapping[str, Any]", "Outputs"):
+    name = {"Outputs": "TypedDict"}.get(annotation, annotation.partition("[")[0])
+    SHAPES[f"`-> {name}`, its annotation a text"] = _annotated(annotation)
 SHAPES["`-> dict`"] = _annotated(dict[str, Any])
 SHAPES["`-> Mapping`"] = _annotated(Mapping[str, Any])
 SHAPES["`-> TypedDict`"] = _annotated(Outputs)
