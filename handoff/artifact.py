@@ -6,13 +6,17 @@ zstd frame with content size and checksum; ``zstd -dc`` gives the payload. Nothi
 
 from __future__ import annotations
 
+import contextlib
+import io
 import struct
-from typing import Annotated, Final, Literal
+from collections.abc import Callable, Generator, Iterable, Iterator
+from typing import Annotated, Any, Final, Literal, Protocol, TypeAlias
 
 import msgspec
 
 from handoff.address import Address
 from handoff.errors import DamagedError, IdentityError, LimitError
+from handoff.spool import PIECE, Source
 
 VERSION: Final = 0
 #: How such an artifact begins: one of the sixteen magic numbers of skippable frames, little-endian.
@@ -25,6 +29,17 @@ _FRAME_HEADER = 18  # the most that a zstd frame header takes
 _WIDEST_WINDOW = 8 * 1024**2
 _LEVEL, _LEVEL_IF_DENSE = 1, -5
 _SAMPLE, _SAMPLED_FROM, _DENSE = 64 * 1024, 1024**2, 0.95
+# From here on, two threads compress.
+_SPLIT_FROM = 4 * 1024**2
+_RUN = 1  # a block of one byte, many times
+
+Buffer: TypeAlias = bytes | memoryview
+
+
+class Sink(Protocol):
+    """What an artifact is written into, piece by piece."""
+
+    def write(self, data: Buffer, /) -> Any: ...
 
 
 class Header(msgspec.Struct, frozen=True, forbid_unknown_fields=True, kw_only=True):
@@ -55,71 +70,162 @@ class Header(msgspec.Struct, frozen=True, forbid_unknown_fields=True, kw_only=Tr
         return found
 
 
+def effort(size: int, at: Callable[[int, int], Buffer]) -> int:
+    """Choose the level of compression for a payload: what a sample shows to be dense is hardly tried.
+
+    Arguments: bytes of the payload; what gives those from a start to an end. Guarantees: the same payload, the same.
+    """
+    if size < _SAMPLED_FROM:
+        return _LEVEL
+    import zstandard
+
+    starts = (0, (size - _SAMPLE) // 2, size - _SAMPLE)
+    sample = b"".join(at(start, start + _SAMPLE) for start in starts)
+    squeezed = zstandard.ZstdCompressor(level=_LEVEL).compress(sample)
+    return _LEVEL_IF_DENSE if len(squeezed) > _DENSE * len(sample) else _LEVEL
+
+
 def compress(payload: bytes) -> bytes:
-    """Put a payload into one zstd frame with its size and a checksum.
-
-    The effort follows from the payload alone: what a sample shows to be dense is hardly tried.
-    """
-    import zstandard
-
-    level = _LEVEL_IF_DENSE if _is_dense(payload) else _LEVEL
-    return zstandard.ZstdCompressor(level=level, write_checksum=True, write_content_size=True).compress(payload)
-
-
-def decompress(frame: bytes | memoryview, *, limit: int, expected: int | None = None) -> bytes:
-    """Give the payload of exactly one zstd frame, having looked at what the frame declares before spending memory.
-
-    Arguments: ``limit``, the most bytes to decompress into; ``expected``, the recorded size of the payload.
-    Raises: `LimitError`, `DamagedError`.
-    """
-    import zstandard
-
-    try:
-        declared = zstandard.get_frame_parameters(bytes(frame[:_FRAME_HEADER]))
-        if bytes(frame[:4]) != _FRAME_MAGIC or not declared.has_checksum or declared.dict_id:
-            raise DamagedError("the zstd frame is not of the kind that is written here")
-        size = declared.content_size
-        if size in (0, zstandard.CONTENTSIZE_UNKNOWN) or (expected is not None and size != expected):
-            raise DamagedError(f"the zstd frame declares {size:,} bytes, and {expected or 'others'} were recorded")
-        if size > limit:
-            raise LimitError(
-                f"the value takes {size:,} bytes decompressed, and {limit:,} are allowed", size=size, limit=limit
-            )
-        if declared.window_size > max(size, _WIDEST_WINDOW):
-            raise DamagedError("the zstd frame asks for a window larger than its content")
-        payload = zstandard.ZstdDecompressor().decompress(frame, max_output_size=size, allow_extra_data=False)
-    except zstandard.ZstdError as error:
-        raise DamagedError(f"the zstd frame cannot be read: {error}") from None
-    if len(payload) != size:
-        raise DamagedError(f"the zstd frame holds {len(payload):,} bytes, and declares {size:,}")
-    return payload
+    """Put a payload into one zstd frame with its size and a checksum."""
+    view = memoryview(payload)
+    level = effort(len(payload), lambda start, end: view[start:end])
+    if len(payload) < _SPLIT_FROM:
+        whole: bytes = _compressor(level, len(payload)).compress(payload)
+        return whole
+    frame = io.BytesIO()
+    compress_into(frame, pieces(view), len(payload), level)
+    return frame.getvalue()
 
 
-def join(header: Header, frame: bytes) -> bytes:
-    """Put the header before the frame."""
+def compress_into(sink: Sink, pieces: Iterable[Buffer], size: int, level: int) -> None:
+    """Write a payload of ``size`` bytes, given in pieces, as one zstd frame; how it is cut changes nothing."""
+    writer = _compressor(level, size).stream_writer(sink, size=size, write_size=PIECE, closefd=False)
+    for piece in pieces:
+        writer.write(piece)
+    writer.close()
+
+
+def pieces(view: memoryview) -> Iterator[memoryview]:
+    """Cut a buffer into pieces."""
+    return (view[start : start + PIECE] for start in range(0, len(view), PIECE))
+
+
+def write_header(sink: Sink, header: Header) -> None:
+    """Write the header, before the frame."""
     text = header.to_json()
-    return b"".join((_PREFIX.pack(MAGIC, len(text)), text, frame))
+    sink.write(_PREFIX.pack(MAGIC, len(text)) + text)
 
 
-def split(artifact: bytes) -> tuple[Header, memoryview]:
-    """Tell the header from the frame behind it.
+def read_header(source: Source) -> tuple[Header, int]:
+    """Read the header, and where the frame behind it begins.
 
     Raises: `DamagedError`.
     """
-    if len(artifact) < _PREFIX.size:
-        raise DamagedError(f"the artifact has only {len(artifact)} bytes")
-    magic, length = _PREFIX.unpack_from(artifact)
-    if magic != MAGIC or length > _LONGEST_HEADER or len(artifact) < _PREFIX.size + length:
-        raise DamagedError("the artifact does not begin with a whole header")
+    start = source.at(0, _PREFIX.size)
+    if len(start) < _PREFIX.size:
+        raise DamagedError(f"the artifact has only {len(start)} bytes")
+    magic, length = _PREFIX.unpack(start)
     end = _PREFIX.size + length
-    return Header.from_json(artifact[_PREFIX.size : end]), memoryview(artifact)[end:]
+    if magic != MAGIC or length > _LONGEST_HEADER or source.size < end:
+        raise DamagedError("the artifact does not begin with a whole header")
+    return Header.from_json(source.at(_PREFIX.size, length)), end
 
 
-def _is_dense(payload: bytes) -> bool:
-    if len(payload) < _SAMPLED_FROM:
-        return False
+class Payload:
+    """What is in exactly one zstd frame, having looked at what the frame declares before memory is spent.
+
+    Arguments: the ``source`` and where its frame starts; ``limit``, the most bytes to decompress into; ``expected``,
+    the recorded size of the payload. Raises: `LimitError`, `DamagedError`.
+    """
+
+    def __init__(self, source: Source, *, start: int = 0, limit: int, expected: int | None = None) -> None:
+        import zstandard
+
+        self._source = source
+        self._start = start
+        with _translated():
+            declared = zstandard.get_frame_parameters(source.at(start, _FRAME_HEADER))
+        if source.at(start, 4) != _FRAME_MAGIC or not declared.has_checksum or declared.dict_id:
+            raise DamagedError("the zstd frame is not of the kind that is written here")
+        self.size: int = declared.content_size
+        if self.size in (0, zstandard.CONTENTSIZE_UNKNOWN) or expected not in (None, self.size):
+            raise DamagedError(f"the zstd frame declares {self.size:,} bytes, and {expected or 'others'} were recorded")
+        if self.size > limit:
+            raise LimitError(
+                f"the value takes {self.size:,} bytes decompressed, and {limit:,} are allowed",
+                size=self.size,
+                limit=limit,
+            )
+        if declared.window_size > max(self.size, _WIDEST_WINDOW):
+            raise DamagedError("the zstd frame asks for a window larger than its content")
+        self._left = self.size
+
+    def data(self) -> bytes:
+        """Give all of the payload."""
+        import zstandard
+
+        frame = memoryview(self._source.data())[self._start :]
+        with _translated():
+            payload = zstandard.ZstdDecompressor().decompress(frame, max_output_size=self.size, allow_extra_data=False)
+        self._left -= len(payload)
+        self._check_whole()
+        return payload
+
+    @contextlib.contextmanager
+    def reading(self) -> Generator[Callable[[memoryview], None]]:
+        """Give what fills one buffer after the other; together they take all of the payload. Raises: `DamagedError`."""
+        import zstandard
+
+        # What reads a stream tells neither a cut frame nor what follows one.
+        if _end_of_frame(self._source, self._start) != self._source.size:
+            raise DamagedError("the zstd frame does not end where the artifact ends")
+        file = self._source.reader(self._start)
+        with file, zstandard.ZstdDecompressor().stream_reader(file, read_size=PIECE) as reader:
+
+            def fill(buffer: memoryview) -> None:
+                with _translated():
+                    while buffer and (count := reader.readinto(buffer[:PIECE])):
+                        self._left -= count
+                        buffer = buffer[count:]
+
+            yield fill
+            with _translated():
+                surplus = reader.read(1)  # the checksum is looked at when the end is asked for
+        if surplus:
+            raise DamagedError("the zstd frame holds more than it declares")
+        self._check_whole()
+
+    def _check_whole(self) -> None:
+        if self._left:
+            raise DamagedError(f"the zstd frame holds {self.size - self._left:,} bytes, and declares {self.size:,}")
+
+
+def _compressor(level: int, size: int) -> Any:
     import zstandard
 
-    starts = (0, (len(payload) - _SAMPLE) // 2, len(payload) - _SAMPLE)
-    sample = b"".join(payload[start : start + _SAMPLE] for start in starts)
-    return len(zstandard.ZstdCompressor(level=_LEVEL).compress(sample)) > _DENSE * len(sample)
+    # Two or more threads give the same bytes, and one gives others: the number follows from the size alone.
+    threads = 2 if size >= _SPLIT_FROM else 0
+    return zstandard.ZstdCompressor(level=level, write_checksum=True, write_content_size=True, threads=threads)
+
+
+def _end_of_frame(source: Source, start: int) -> int:
+    """Find where a zstd frame ends, from the sizes of its blocks (RFC 8878, 3.1.1.2)."""
+    import zstandard
+
+    place = start + zstandard.frame_header_size(source.at(start, _FRAME_HEADER))
+    last = False
+    while not last and place < source.size:
+        block = int.from_bytes(source.at(place, 3), "little")
+        last, kind, size = bool(block & 1), block >> 1 & 3, block >> 3
+        place += 3 + (1 if kind == _RUN else size)
+    return place + 4  # the checksum
+
+
+@contextlib.contextmanager
+def _translated() -> Generator[None]:
+    import zstandard
+
+    try:
+        yield
+    except zstandard.ZstdError as error:
+        raise DamagedError(f"the zstd frame cannot be read: {error}") from None

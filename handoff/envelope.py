@@ -7,7 +7,7 @@ from __future__ import annotations
 
 import contextlib
 import hashlib
-from collections.abc import Iterable
+from collections.abc import Iterable, Sequence
 from collections.abc import Set as AbstractSet
 from typing import Annotated, Any, Final, Literal, Protocol, TypeVar, cast
 
@@ -40,7 +40,7 @@ _HandoffT = TypeVar("_HandoffT", bound="Handoff")
 class Reader(Protocol):
     """What a bound handoff loads from: a store."""
 
-    def get(self, x: Any, type: Any = ...) -> Any: ...
+    def get(self, x: Any, type: Any = ..., columns: Sequence[str] | None = ...) -> Any: ...
 
 
 class Handoff(msgspec.Struct, frozen=True, dict=True, tag_field="kind", forbid_unknown_fields=True, kw_only=True):
@@ -70,15 +70,15 @@ class Handoff(msgspec.Struct, frozen=True, dict=True, tag_field="kind", forbid_u
         """Give the JSON that travels: an object, or the plain value itself."""
         return msgspec.to_builtins(self)
 
-    def load(self, type: Any = Any) -> Any:
-        """Give the value, in the library that ``type`` names where it has a say (``pd.DataFrame``, ``pa.Table``).
+    def load(self, type: Any = Any, columns: Sequence[str] | None = None) -> Any:
+        """Give the value, as the ``type`` that its reader asks for; of a table, only some ``columns``.
 
         Raises: `ConfigError` where no store is bound: use ``store.get(handoff)``. Otherwise as ``store.get``.
         """
         if not is_bound(self):
             raise ConfigError("this handoff was read from JSON and has no store", remedy="Use store.get(handoff)")
         store: Reader = self.__dict__["_store"]
-        return store.get(self, type)
+        return store.get(self, type, columns)
 
 
 class Inline(Handoff, frozen=True, tag="inline"):

@@ -3,16 +3,18 @@
 from __future__ import annotations
 
 import hashlib
+from collections.abc import Sequence
 from typing import Any, NamedTuple
 
 from handoff import codecs, envelope, plain
 from handoff.address import Address
-from handoff.artifact import Header
-from handoff.codecs import Codec, Encoded
+from handoff.artifact import Buffer, Header, Sink
+from handoff.codecs import Codec, Encoded, Reading
 from handoff.config import INLINE_SIZE, MESSAGE_CAP
 from handoff.envelope import Inline, Stored
-from handoff.errors import DamagedError, EnvelopeError, LimitError
+from handoff.errors import ConfigError, DamagedError, EnvelopeError, LimitError
 from handoff.sizes import human_size
+from handoff.spool import Source
 
 RERUN = "Run the producer again"
 _BASE64 = 0.75
@@ -25,33 +27,51 @@ class Parcel(NamedTuple):
     encoded: Encoded
     preview: str
 
-    def seal(self, at: Address, attempt: int, uri: str, most: int) -> tuple[Stored, bytes]:
-        """Give the reference and the bytes to be stored. Raises: `LimitError` above ``most`` bytes."""
-        header = Header(
-            address=at,
+    def write(self, sink: Sink, at: Address, attempt: int, uri: str, most: int) -> Stored:
+        """Write the artifact, and give the reference to it. Raises: `LimitError` above ``most`` bytes."""
+
+        def header() -> Header:
+            return Header(
+                address=at, codec=self.codec.id, type=envelope.clean(self.encoded.type), raw_size=self.encoded.raw_size
+            )
+
+        measured = _Measured(sink, most)
+        self.encoded.write(measured, header)
+        stored = Stored(
             codec=self.codec.id,
             type=envelope.clean(self.encoded.type),
-            raw_size=self.encoded.raw_size,
-        )
-        data = self.encoded.artifact(header)
-        if len(data) > most:
-            raise LimitError(
-                f"the artifact takes {human_size(len(data))}, and {human_size(most)} are allowed",
-                size=len(data),
-                limit=most,
-            )
-        stored = Stored(
-            codec=header.codec,
-            type=header.type,
-            sha256=hashlib.sha256(data).hexdigest(),
+            sha256=measured.digest.hexdigest(),
             preview=self.preview,
             address=at,
-            size=len(data),
-            raw_size=header.raw_size,
+            size=measured.size,
+            raw_size=self.encoded.raw_size,
             attempt=attempt,
             uri=uri,
         )
-        return envelope.fit(stored), data
+        return envelope.fit(stored)
+
+
+class _Measured:
+    """A sink that counts and hashes what is written into another."""
+
+    def __init__(self, sink: Sink, most: int) -> None:
+        self._sink = sink
+        self._most = most
+        self.size = 0
+        self.digest = hashlib.sha256()
+
+    def write(self, data: Buffer) -> int:
+        self.size += len(data)
+        if self.size > self._most:
+            raise LimitError(
+                f"the artifact takes over {human_size(self._most)}, which are allowed",
+                remedy="Raise max_size of the store",
+                size=self.size,
+                limit=self._most,
+            )
+        self.digest.update(data)
+        self._sink.write(data)
+        return len(data)
 
 
 def wrap(value: object, limit: int | None, *, alone: bool, preview: bool) -> Inline | Parcel:
@@ -77,39 +97,43 @@ def wrap(value: object, limit: int | None, *, alone: bool, preview: bool) -> Inl
     return inline or ready
 
 
-def unwrap_inline(handoff: Inline, type: Any) -> Any:
+def unwrap_inline(handoff: Inline, type: Any, columns: Sequence[str] | None) -> Any:
     """Give the value that a handoff holds. Raises: `DamagedError`, `EnvelopeError`, `LimitError`."""
     if handoff.codec == envelope.PLAIN:
+        _check_columns(columns, handoff.codec)
         return handoff.to_json()
     if hashlib.sha256(handoff.data).hexdigest() != handoff.sha256:
         raise DamagedError("the data of this inline handoff does not match its digest", remedy=RERUN)
-    codec = codecs.codec_named(handoff.codec)
-    return codec.decode(handoff.data, header=None, type=type, name=handoff.type, limit=INLINE_SIZE)
+    reading = Reading(handoff.type, INLINE_SIZE, type, columns=columns)
+    return _decode(handoff.codec, Source(handoff.data), reading)
 
 
-def matches(data: bytes, handoff: Stored) -> bool:
+def matches(source: Source, handoff: Stored) -> bool:
     """Whether bytes are the artifact that a handoff names."""
-    return len(data) == handoff.size and hashlib.sha256(data).hexdigest() == handoff.sha256
+    return source.size == handoff.size and source.digest() == handoff.sha256
 
 
-def unwrap_stored(handoff: Stored, codec: Codec, data: bytes, type: Any, limit: int) -> Any:
+def unwrap_stored(handoff: Stored, source: Source, type: Any, limit: int, columns: Sequence[str] | None) -> Any:
     """Give the value of an artifact that a handoff names. Raises: as `unwrap`, and `EnvelopeError`."""
-    header = _header(codec, data, handoff.address)
-    if (header.type, header.raw_size) != (handoff.type, handoff.raw_size):
-        raise EnvelopeError("the envelope says other than the artifact's header", remedy=RERUN)
-    return codec.decode(data, header=header, type=type, name=header.type, limit=limit)
+    header = None
+    if handoff.codec != codecs.FILE:
+        header = _header(source, handoff.address)
+        if (header.codec, header.type, header.raw_size) != (handoff.codec, handoff.type, handoff.raw_size):
+            raise EnvelopeError("the envelope says other than the artifact's header", remedy=RERUN)
+    reading = Reading(handoff.type, limit, type, header, columns)
+    return _decode(handoff.codec, source, reading)
 
 
-def unwrap(data: bytes, at: Address, type: Any, limit: int) -> Any:
+def unwrap(source: Source, at: Address, type: Any, limit: int, columns: Sequence[str] | None) -> Any:
     """Give the value of the artifact at an address. Raises: `DamagedError`, `LimitError`, `DependencyError`."""
-    codec = _codec_of(data)
-    header = _header(codec, data, at)
-    return codec.decode(data, header=header, type=type, name=header.type, limit=limit)
+    header = _header(source, at)
+    reading = Reading(header.type, limit, type, header, columns)
+    return _decode(header.codec, source, reading)
 
 
-def address_of(data: bytes) -> Address:
+def address_of(source: Source) -> Address:
     """Read which address an artifact belongs to. Raises: `DamagedError`."""
-    return _codec_of(data).header(data).address
+    return codecs.header_of(source).address
 
 
 def _inline(ready: Parcel, room: int) -> Inline | None:
@@ -126,17 +150,18 @@ def _inline(ready: Parcel, room: int) -> Inline | None:
     return inline if len(envelope.message_of(inline)) <= room else None
 
 
-def _header(codec: Codec, data: bytes, at: Address) -> Header:
-    header = codec.header(data)
-    if header.codec != codec.id:
-        raise DamagedError(f"the header names the codec {header.codec}, and this is {codec.id}", remedy=RERUN)
+def _decode(codec: str, source: Source, reading: Reading) -> Any:
+    _check_columns(reading.columns, codec)
+    return codecs.codec_named(codec).decode(source, reading)
+
+
+def _check_columns(columns: Sequence[str] | None, codec: str) -> None:
+    if columns is not None and codec != codecs.TABLE:
+        raise ConfigError("only a table is read by its columns", remedy="Leave columns= away")
+
+
+def _header(source: Source, at: Address) -> Header:
+    header = codecs.header_of(source)
     if header.address != at:
         raise DamagedError(f"the artifact belongs to {header.address.path}", remedy=RERUN)
     return header
-
-
-def _codec_of(data: bytes) -> Codec:
-    codec = codecs.codec_of(data)
-    if codec is None:
-        raise DamagedError("the bytes begin like no artifact", remedy=RERUN)
-    return codec

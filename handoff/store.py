@@ -145,10 +145,10 @@ class Store:
         return dict(zip(values, ordered, strict=True)) if isinstance(values, Mapping) else ordered
 
     @overload
-    def get(self, x: Any, type: type[_T]) -> _T: ...
+    def get(self, x: Any, type: type[_T], columns: Sequence[str] | None = ...) -> _T: ...
     @overload
-    def get(self, x: Any, type: Any = ...) -> Any: ...
-    def get(self, x: Any, type: Any = Any) -> Any:
+    def get(self, x: Any, type: Any = ..., columns: Sequence[str] | None = ...) -> Any: ...
+    def get(self, x: Any, type: Any = Any, columns: Sequence[str] | None = None) -> Any:
         """Give the value of a handoff, an envelope or an address; anything else is a plain value, given back as it is.
 
         Arguments: ``type``, the reader's own choice of library for a table (``pd.DataFrame``, ``pa.Table``).
@@ -159,11 +159,11 @@ class Store:
         if envelope.is_envelope(x):
             x = Handoff.from_json(x)
         if isinstance(x, Stored):
-            return self._get_stored(x, type)
+            return self._get_stored(x, type, columns)
         if isinstance(x, Inline):
-            return parcel.unwrap_inline(x, type)
+            return parcel.unwrap_inline(x, type, columns)
         if isinstance(x, Address):
-            return self._get_at(x, type)
+            return self._get_at(x, type, columns)
         return x
 
     def exists(self, address: Address) -> bool:
@@ -238,8 +238,8 @@ class Store:
         return parcel.wrap(value, limit, alone=alone, preview=self._previews)
 
     def _write(self, ready: Parcel, at: Address, attempt: int) -> Stored:
-        stored, data = ready.seal(at, attempt, self._storage.uri(at.path), self._max_size)
-        self._storage.write(at.path, data)
+        with self._storage.draft(at.path) as sink:
+            stored = ready.write(sink, at, attempt, self._storage.uri(at.path), self._max_size)
         attempts.note(at)
         return envelope.bind(stored, self)
 
@@ -279,29 +279,28 @@ class Store:
 
     # --- reading ------------------------------------------------------------------------------------------------
 
-    def _get_stored(self, handoff: Stored, type: Any) -> Any:
+    def _get_stored(self, handoff: Stored, type: Any, columns: Sequence[str] | None) -> Any:
         at = handoff.address
-        codec = codecs.codec_named(handoff.codec)
+        codecs.codec_named(handoff.codec)  # one that is unknown here is not fetched
         self._check_size(at, max(handoff.size, handoff.raw_size))
-        data = self._storage.read(at.path, handoff.size + 1)
-        if not parcel.matches(data, handoff):
-            data = self._storage.read(at.path, handoff.size + 1)  # a fault on the way is mended by reading again
-            if not parcel.matches(data, handoff):
-                raise self._changed(handoff)
-        with self._placed(at):
-            return parcel.unwrap_stored(handoff, codec, data, type, self._max_size)
+        for _ in range(2):  # a fault on the way is mended by reading again
+            with self._storage.source(at.path, handoff.size + 1) as source:
+                if parcel.matches(source, handoff):
+                    with self._placed(at):
+                        return parcel.unwrap_stored(handoff, source, type, self._max_size, columns)
+        raise self._changed(handoff)
 
-    def _get_at(self, at: Address, type: Any) -> Any:
-        data = self._storage.read(at.path, self._max_size + 1)
-        self._check_size(at, len(data))
-        with self._placed(at):
-            return parcel.unwrap(data, at, type, self._max_size)
+    def _get_at(self, at: Address, type: Any, columns: Sequence[str] | None) -> Any:
+        with self._storage.source(at.path, self._max_size + 1) as source:
+            self._check_size(at, source.size)
+            with self._placed(at):
+                return parcel.unwrap(source, at, type, self._max_size, columns)
 
     def _changed(self, handoff: Stored) -> HandoffError:
         """Tell whether what stands in place of the artifact is another whole one, or no artifact at all."""
         at = handoff.address
         try:
-            self._get_at(at, Any)
+            self._get_at(at, Any, None)
         except (LimitError, DependencyError):
             pass  # its header was read: it is whole as far as can be told here
         except HandoffError as error:
@@ -324,8 +323,8 @@ class Store:
         except ConfigError:
             pass  # an id is shortened, so that only the header knows it; or it is no path of ours
         try:
-            data = self._storage.read(path, self._max_size)
-            found = parcel.address_of(data)
+            with self._storage.source(path, self._max_size) as source:
+                found = parcel.address_of(source)
         except (DamagedError, MissingError, DependencyError):
             return None
         return found if found.path == path else None

@@ -5,11 +5,23 @@ A new codec is one file in this folder and one line in `_TABLE`.
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from importlib import import_module
-from typing import Any, NamedTuple, Protocol, cast
+from typing import Any, Final, NamedTuple, Protocol, cast
 
-from handoff.artifact import Header
-from handoff.errors import EnvelopeError
+from handoff import artifact
+from handoff.artifact import Header, Sink
+from handoff.codecs._reading import Reading
+from handoff.errors import DamagedError, EnvelopeError
+from handoff.spool import Source
+
+__all__ = ["FILE", "TABLE", "Codec", "Encoded", "Reading", "codec_for", "codec_named", "header_of"]
+
+#: The codec of artifacts that are a file's bytes and bear no header.
+FILE: Final = "file"
+TABLE: Final = "table"
+#: How a Parquet file begins, and ends.
+PARQUET: Final = b"PAR1"
 
 
 class Encoded(Protocol):
@@ -17,7 +29,7 @@ class Encoded(Protocol):
 
     #: The type's name as the envelope and the header bear it.
     type: str
-    #: Bytes before compression.
+    #: Bytes before compression; of a stream, as many as were written so far.
     raw_size: int
 
     def preview(self) -> str:
@@ -28,8 +40,11 @@ class Encoded(Protocol):
         """Give the payload as an inline handoff holds it, without a header; None where it is over ``room`` bytes."""
         ...
 
-    def artifact(self, header: Header) -> bytes:
-        """Give the bytes at rest. The same value and header give the same bytes."""
+    def write(self, sink: Sink, header: Callable[[], Header]) -> None:
+        """Write the bytes at rest. The same value and header give the same bytes.
+
+        The header is asked for when ``raw_size`` is certain: of a stream, that is at its end.
+        """
         ...
 
 
@@ -37,23 +52,13 @@ class Codec(Protocol):
     """Value to bytes and back. Decoding gives what was encoded, or raises: it never guesses."""
 
     id: str
-    #: How an artifact of this codec begins.
-    magic: bytes
 
     def encode(self, value: Any) -> Encoded:
         """Make a value ready. Raises: `EncodeError` naming the path, `LimitError`."""
         ...
 
-    def header(self, artifact: bytes) -> Header:
-        """Read what an artifact says of itself. Raises: `DamagedError`."""
-        ...
-
-    def decode(self, data: bytes, *, header: Header | None, type: Any, name: str, limit: int) -> Any:
-        """Give the value of an artifact, or of an inline payload where ``header`` is None.
-
-        Arguments: ``type``, what the reader asks for; ``name``, the type's name as it was recorded; ``limit``,
-        the most bytes to decompress into. Raises: `DamagedError`, `LimitError`.
-        """
+    def decode(self, source: Source, reading: Reading) -> Any:
+        """Give the value of an artifact, or of an inline payload. Raises: `DamagedError`, `LimitError`."""
         ...
 
 
@@ -86,9 +91,16 @@ def codec_named(name: str) -> Codec:
     raise EnvelopeError(f"there is no codec named {name!r}", remedy="Upgrade dag-handoff where it is read")
 
 
-def codec_of(artifact: bytes) -> Codec | None:
-    """Find the codec whose artifacts begin as these bytes do."""
-    return next((codec for codec in map(_load, _TABLE) if artifact.startswith(codec.magic)), None)
+def header_of(source: Source) -> Header:
+    """Read what an artifact says of itself. Raises: `DamagedError`."""
+    start = source.at(0, 4)
+    if start == artifact.MAGIC:
+        return artifact.read_header(source)[0]
+    if start == PARQUET:
+        from handoff.codecs import table
+
+        return table.read_header(source)
+    raise DamagedError("the bytes begin like no artifact")
 
 
 def _load(entry: _Entry) -> Codec:

@@ -9,15 +9,17 @@ from __future__ import annotations
 import datetime as dt
 import decimal
 import zlib
+from collections.abc import Callable
 from importlib import import_module
 from typing import Any, Final
 
-from handoff.artifact import Header
+from handoff.artifact import Header, Sink
+from handoff.codecs._reading import Reading
 from handoff.config import INLINE_SIZE
 from handoff.errors import ConfigError, DamagedError, DependencyError, EncodeError, LimitError
+from handoff.spool import Source
 
 id: Final = "table"
-magic: Final = b"PAR1"
 
 _METADATA_KEY = b"handoff"
 # A checksum of the whole file, itself taken as zeros: Parquet's own covers the pages, and not the footer.
@@ -65,8 +67,8 @@ class Table:
         data = _write(self._table, {})
         return data if len(data) <= room else None
 
-    def artifact(self, header: Header) -> bytes:
-        return _write(self._table, {_METADATA_KEY: header.to_json()})
+    def write(self, sink: Sink, header: Callable[[], Header]) -> None:
+        sink.write(_write(self._table, {_METADATA_KEY: header().to_json()}))
 
 
 def encode(value: Any) -> Table:
@@ -84,8 +86,9 @@ def encode(value: Any) -> Table:
     return Table(_from_pandas(value), _PANDAS)
 
 
-def header(data: bytes) -> Header:
-    """Read the header from the file's metadata. See `handoff.codecs.Codec`."""
+def read_header(source: Source) -> Header:
+    """Read the header from the file's metadata. Raises: `DamagedError`."""
+    data = source.data()
     start, check = _check_of(data)
     if data[start : start + len(check)] != check:
         raise DamagedError("the Parquet file does not match its checksum")
@@ -95,8 +98,9 @@ def header(data: bytes) -> Header:
     return Header.from_json(text)
 
 
-def decode(data: bytes, *, header: Header | None, type: Any, name: str, limit: int) -> Any:
-    """Decode what `encode` made, into the library that ``type`` names, else the one that wrote it."""
+def decode(source: Source, reading: Reading) -> Any:
+    """Decode what `encode` made, into the library that the reader's type names, else the one that wrote it."""
+    data, header, type, name, limit = source.data(), reading.header, reading.type, reading.name, reading.limit
     arrow = _library("pyarrow")
     file = _open(data)
     groups = [file.metadata.row_group(index) for index in range(file.metadata.num_row_groups)]

@@ -9,7 +9,7 @@ from __future__ import annotations
 import gc
 import struct
 import sys
-from collections.abc import Iterable
+from collections.abc import Callable, Iterable
 from functools import cached_property
 from itertools import chain, compress, islice, repeat
 from typing import Any, Final
@@ -17,16 +17,17 @@ from typing import Any, Final
 import msgspec
 
 from handoff import artifact
-from handoff.artifact import Header
+from handoff.artifact import Header, Sink
 from handoff.codecs import _containers
 from handoff.codecs._containers import CONTAINER, NATIVE_KEYS, POINTER, check_size, too_deep
+from handoff.codecs._reading import Reading
 from handoff.codecs._scalars import Unencodable, name_of
 from handoff.config import DEEPEST, INLINE_SIZE
 from handoff.errors import DamagedError, EncodeError, HandoffError, LimitError
 from handoff.sizes import human_size
+from handoff.spool import Source
 
 id: Final = "tree"
-magic: Final = artifact.MAGIC
 
 _NATIVE_CONTAINERS = frozenset({dict, list})
 _NATIVE = NATIVE_KEYS | _NATIVE_CONTAINERS
@@ -55,8 +56,9 @@ class Tree:
     def bare(self, room: int) -> bytes | None:
         return self._frame if self.raw_size <= INLINE_SIZE and len(self._frame) <= room else None
 
-    def artifact(self, header: Header) -> bytes:
-        return artifact.join(header, self._frame)
+    def write(self, sink: Sink, header: Callable[[], Header]) -> None:
+        artifact.write_header(sink, header())
+        sink.write(self._frame)
 
     @cached_property
     def _frame(self) -> bytes:
@@ -76,16 +78,9 @@ def encode(value: object) -> Tree:
     return Tree(value, payload)
 
 
-def header(data: bytes) -> Header:
-    """Read the header. See `handoff.codecs.Codec`."""
-    return artifact.split(data)[0]
-
-
-def decode(data: bytes, *, header: Header | None, type: Any, name: str, limit: int) -> Any:  # noqa: ARG001 - no say yet
+def decode(source: Source, reading: Reading) -> Any:
     """Decode what `encode` made. See `handoff.codecs.Codec`."""
-    frame = memoryview(data) if header is None else artifact.split(data)[1]
-    expected = None if header is None else header.raw_size
-    payload = artifact.decompress(frame, limit=min(limit, _containers.LARGEST), expected=expected)
+    payload = reading.payload(source, _containers.LARGEST).data()
     try:
         value = _containers.decode(payload)
         _check_depth(value)
@@ -103,8 +98,8 @@ def decode(data: bytes, *, header: Header | None, type: Any, name: str, limit: i
         raise DamagedError(f"the payload cannot be decoded: {error}") from None
     except MemoryError:
         raise LimitError(f"the payload of {human_size(len(payload))} needs more memory than there is") from None
-    if name_of(value.__class__) != name:
-        raise DamagedError(f"the payload is a {name_of(value.__class__)}, and a {name} was recorded")
+    if name_of(value.__class__) != reading.name:
+        raise DamagedError(f"the payload is a {name_of(value.__class__)}, and a {reading.name} was recorded")
     return value
 
 

@@ -8,10 +8,13 @@ from __future__ import annotations
 
 import re
 from collections.abc import Iterator, Mapping
+from contextlib import AbstractContextManager
 from typing import Any, NamedTuple, Protocol
 
 from handoff.address import is_text
+from handoff.artifact import Sink
 from handoff.errors import ConfigError
+from handoff.spool import Source
 
 #: Where unfinished files are, below a local root: out of the way of every reader that scans for artifacts.
 TEMPORARY = ".tmp"
@@ -38,12 +41,15 @@ class Storage(Protocol):
         """Name an object for people and engines: a plain path on local storage, else a URL."""
         ...
 
-    def write(self, path: str, data: bytes) -> None:
-        """Put an object, over any that is there. Raises: `DeniedError`, `UnreachableError`."""
+    def draft(self, path: str) -> AbstractContextManager[Sink]:
+        """Give what an object is written into: after the block it is there, over any other; after an error it is not.
+
+        Raises: `DeniedError`, `UnreachableError`.
+        """
         ...
 
-    def read(self, path: str, most: int) -> bytes:
-        """Give an object's bytes, and no more than ``most`` of them.
+    def source(self, path: str, most: int) -> AbstractContextManager[Source]:
+        """Give an object's bytes, and no more than ``most`` of them; all of one version, until the block ends.
 
         Raises: `MissingError`, `DeniedError`, `UnreachableError`.
         """

@@ -10,14 +10,18 @@ from __future__ import annotations
 import contextlib
 import datetime as dt
 import errno
+import functools
 import io
 import os
 import secrets
 import stat
-from collections.abc import Generator, Iterator
+from collections.abc import Callable, Generator, Iterator
+from contextlib import AbstractContextManager
 from typing import NoReturn
 
+from handoff.artifact import Buffer, Sink
 from handoff.errors import ConfigError, DeniedError, MissingError, UnreachableError
+from handoff.spool import MOST_IN_MEMORY, Source
 from handoff.storage import TEMPORARY, Entry
 
 _ROOT = os.O_RDONLY | os.O_DIRECTORY | os.O_CLOEXEC
@@ -37,38 +41,44 @@ class LocalStorage:
     def uri(self, path: str) -> str:
         return f"{self.root}/{path}"
 
-    def write(self, path: str, data: bytes) -> None:
+    @contextlib.contextmanager
+    def draft(self, path: str) -> Generator[Sink]:
         folder, name = os.path.split(path)
         unfinished = f"{os.getpid()}-{secrets.token_hex(8)}"
-        with self._translated(path):
-            self._make_root()
-            with self._folder(TEMPORARY, make=True) as temporary, self._folder(folder, make=True) as target:
-                try:
-                    with open(os.open(unfinished, _NEW_FILE, 0o666, dir_fd=temporary), "wb", buffering=0) as file:
-                        rest = memoryview(data)
-                        while rest:
-                            rest = rest[file.write(rest) :]
-                        os.fsync(file.fileno())
+        with contextlib.ExitStack() as opened:
+            with self._translated(path):
+                self._make_root()
+                temporary = opened.enter_context(self._folder(TEMPORARY, make=True))
+                descriptor = os.open(unfinished, _NEW_FILE, 0o666, dir_fd=temporary)
+                file = opened.enter_context(open(descriptor, "wb", buffering=0))
+            try:
+                yield _Unfinished(file, functools.partial(self._translated, path))
+                with self._translated(path), self._folder(folder, make=True) as target:
+                    os.fsync(file.fileno())
                     os.replace(unfinished, name, src_dir_fd=temporary, dst_dir_fd=target)
-                except BaseException:
-                    with contextlib.suppress(FileNotFoundError):
-                        os.unlink(unfinished, dir_fd=temporary)
-                    raise
-                os.fsync(target)
-
-    def read(self, path: str, most: int) -> bytes:
-        try:
-            with self._translated(path), self._opened(path) as file:
-                size = os.fstat(file.fileno()).st_size
-                return _read(file, min(most, size))
-        except MissingError:
-            if os.path.isdir(self.root):
+                    os.fsync(target)
+            except BaseException:
+                with contextlib.suppress(FileNotFoundError):
+                    os.unlink(unfinished, dir_fd=temporary)
                 raise
-        raise UnreachableError(
-            f"the root folder {self.root} is not there",
-            remedy="Look whether its volume is mounted, and whether anything was ever handed over here",
-            uri=self.root,
-        )
+
+    @contextlib.contextmanager
+    def source(self, path: str, most: int) -> Generator[Source]:
+        with contextlib.ExitStack() as opened:
+            try:
+                with self._translated(path):
+                    file = opened.enter_context(self._opened(path))
+                    size = min(most, os.fstat(file.fileno()).st_size)
+                    found = Source(file if size > MOST_IN_MEMORY else _read(file, size), size)
+            except MissingError:
+                if os.path.isdir(self.root):
+                    raise
+                raise UnreachableError(
+                    f"the root folder {self.root} is not there",
+                    remedy="Look whether its volume is mounted, and whether anything was ever handed over here",
+                    uri=self.root,
+                ) from None
+            yield found
 
     def delete(self, path: str) -> bool:
         folder, name = os.path.split(path)
@@ -171,6 +181,20 @@ class LocalStorage:
         ) from error
 
 
+class _Unfinished:
+    """A file that is being written, beside all readers' sight."""
+
+    def __init__(self, file: io.FileIO, translated: Callable[[], AbstractContextManager[None]]) -> None:
+        self._file = file
+        self._translated = translated
+
+    def write(self, data: Buffer) -> None:
+        with self._translated():
+            rest = memoryview(data)
+            while rest:
+                rest = rest[self._file.write(rest) :]
+
+
 @contextlib.contextmanager
 def _closing(descriptor: int) -> Generator[int]:
     try:
@@ -182,7 +206,7 @@ def _closing(descriptor: int) -> Generator[int]:
 def _read(file: io.FileIO, most: int) -> bytes:
     data = file.read(most)
     while len(data) < most and (more := file.read(most - len(data))):
-        data += more  # the system gives at most 2 GiB at once
+        data += more
     return data
 
 

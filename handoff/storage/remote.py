@@ -6,12 +6,15 @@ own loop with a deadline, and are cancelled when the caller is: an upload must n
 
 from __future__ import annotations
 
+import contextlib
 import datetime as dt
 import os
-from collections.abc import Iterator, Mapping
+from collections.abc import Generator, Iterator, Mapping
 from typing import Any
 
+from handoff.artifact import Buffer, Sink
 from handoff.errors import ConfigError, DeniedError, DependencyError, HandoffError, MissingError, UnreachableError
+from handoff.spool import MOST_IN_MEMORY, Source
 from handoff.storage import Entry
 
 _EXTRAS = {"s3": "s3", "s3a": "s3", "gs": "gcs", "gcs": "gcs", "abfs": "azure", "abfss": "azure", "az": "azure"}
@@ -24,6 +27,13 @@ _REFUSED_NAMES = (
     "CredentialRetrievalError",
 )
 _TIMES = ("LastModified", "last_modified", "updated", "mtime", "created")
+# Large objects are uploaded in parts of which few are in memory, and read in one request: one version of them.
+_PARTS = {
+    "s3": {"chunksize": 8 * 1024**2, "max_concurrency": 3},
+    "gcs": {"chunksize": 8 * 1024**2},
+    "azure": {"max_concurrency": 2},
+}
+_ONE_STREAM = {"s3": {"max_concurrency": 1}, "gcs": {"concurrency": 1}, "azure": {"max_concurrency": 1}}
 
 
 class RemoteStorage:
@@ -40,13 +50,39 @@ class RemoteStorage:
     def uri(self, path: str) -> str:
         return f"{self.root}/{path}" if self._prefix else f"{self.root}{path}"
 
-    def write(self, path: str, data: bytes) -> None:
-        self._call(path, "pipe_file", self._full(path), data)
+    @contextlib.contextmanager
+    def draft(self, path: str) -> Generator[Sink]:
+        import tempfile
 
-    def read(self, path: str, most: int) -> bytes:
-        # With a range, no filesystem asks for the size first, and none reads in pieces of several versions.
-        data: bytes = self._call(path, "cat_file", self._full(path), start=0, end=most)
-        return data
+        with tempfile.SpooledTemporaryFile(MOST_IN_MEMORY) as spool:
+            yield _Spooled(spool)
+            size = spool.tell()
+            spool.seek(0)
+            if size <= MOST_IN_MEMORY:
+                self._call(path, "pipe_file", self._full(path), spool.read())
+            else:
+                spool.flush()
+                self._call(path, "put_file", f"/dev/fd/{spool.fileno()}", self._full(path), **self._asked(_PARTS))
+
+    @contextlib.contextmanager
+    def source(self, path: str, most: int) -> Generator[Source]:
+        if most <= MOST_IN_MEMORY + 1:
+            # With a range, no filesystem asks for the size first, and none reads in pieces of several versions.
+            yield Source(self._call(path, "cat_file", self._full(path), start=0, end=most))
+            return
+        import tempfile
+
+        with tempfile.TemporaryDirectory(prefix="handoff-", ignore_cleanup_errors=True) as folder:
+            name = f"{folder}/artifact"
+            options = self._asked(_ONE_STREAM)
+            try:
+                self._call(path, "get_file", self._full(path), name, callback=_bounded(most), **options)
+            except _TooLarge:
+                yield Source(b"", most)
+                return
+            with open(name, "rb", buffering=0) as file:
+                os.unlink(name)
+                yield Source(file, min(most, os.fstat(file.fileno()).st_size))
 
     def delete(self, path: str) -> bool:
         try:
@@ -82,10 +118,15 @@ class RemoteStorage:
     def _full(self, path: str) -> str:
         return f"{self._prefix}/{path}" if self._prefix else path
 
+    def _asked(self, options: Mapping[str, Mapping[str, Any]]) -> Mapping[str, Any]:
+        return options.get(_EXTRAS.get(self._protocol, ""), {})
+
     def _call(self, path: str, name: str, *args: Any, **kwargs: Any) -> Any:
         filesystem = self._filesystem()
         try:
             return self._run(filesystem, name, *args, **kwargs)
+        except _TooLarge:
+            raise
         except Exception as error:  # client libraries raise errors of their own, which are no caller's business
             raise self._translate(filesystem, path, error) from error
 
@@ -161,6 +202,37 @@ class RemoteStorage:
         return UnreachableError(
             f"there is no bucket {self._protocol}://{bucket}", remedy="Create it, or mend the root", uri=self.root
         )
+
+
+class _Spooled:
+    """A local file that holds an object until all of it is there."""
+
+    def __init__(self, spool: Any) -> None:
+        self._spool = spool
+
+    def write(self, data: Buffer) -> None:
+        try:
+            self._spool.write(data)
+        except OSError as error:
+            raise UnreachableError(
+                f"the folder for temporary files: {error}", remedy="Make room there, or set TMPDIR to another folder"
+            ) from error
+
+
+def _bounded(most: int) -> Any:
+    """Give a callback that ends a transfer of more bytes than asked for."""
+    from fsspec.callbacks import Callback  # type: ignore[import-untyped]  # as above
+
+    class Bounded(Callback):  # type: ignore[misc]  # as above
+        def call(self, *_: Any, **__: Any) -> None:
+            if max(self.size or 0, self.value) > most:
+                raise _TooLarge
+
+    return Bounded()
+
+
+class _TooLarge(Exception):  # noqa: N818 - it only ends a transfer
+    """More bytes come than are wanted."""
 
 
 def _moment(info: Mapping[str, Any]) -> dt.datetime | None:

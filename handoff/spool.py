@@ -1,0 +1,71 @@
+"""Bytes at rest on their way to a reader: in memory while they are few, in a local file above that."""
+
+from __future__ import annotations
+
+import hashlib
+import io
+import os
+from collections.abc import Iterator
+from typing import Any
+
+#: The most bytes of an artifact that are held in memory on either way.
+MOST_IN_MEMORY = 16 * 1024**2
+#: How many bytes are moved at once where there are more.
+PIECE = 1024**2
+
+
+class Source:
+    """Bytes that can be read any number of times.
+
+    Arguments: the bytes, or a file opened for reading, which stays open meanwhile; ``size``, how many there are.
+    """
+
+    def __init__(self, content: bytes | io.FileIO, size: int | None = None) -> None:
+        self._content = content
+        self.size = len(content) if size is None and isinstance(content, bytes) else size or 0
+
+    @property
+    def name(self) -> str | None:
+        """The path under which libraries open the file anew; None for bytes in memory."""
+        # The file may have no other name: it is unlinked, or its folders are not to be trusted.
+        return None if isinstance(self._content, bytes) else f"/dev/fd/{self._content.fileno()}"
+
+    def data(self) -> bytes:
+        """Give all bytes."""
+        return self._content if isinstance(self._content, bytes) else self.at(0, self.size)
+
+    def at(self, start: int, length: int) -> bytes:
+        """Give up to ``length`` bytes from ``start`` on."""
+        length = max(0, min(length, self.size - start))
+        if isinstance(self._content, bytes):
+            return self._content[start : start + length]
+        found = os.pread(self._content.fileno(), length, start)
+        while len(found) < length and (
+            more := os.pread(self._content.fileno(), length - len(found), start + len(found))
+        ):
+            found += more  # the system gives at most 2 GiB at once
+        return found
+
+    def pieces(self, start: int = 0) -> Iterator[bytes | memoryview]:
+        """Give the bytes from ``start`` on, a piece at a time."""
+        if isinstance(self._content, bytes):
+            yield memoryview(self._content)[start:]
+            return
+        for begin in range(start, self.size, PIECE):
+            yield self.at(begin, PIECE)
+
+    def reader(self, start: int = 0) -> Any:
+        """Give a binary file that reads the bytes from ``start`` on."""
+        if isinstance(self._content, bytes):
+            file: Any = io.BytesIO(self._content)
+        else:
+            file = open(f"/dev/fd/{self._content.fileno()}", "rb", buffering=0)  # noqa: SIM115 - it is the caller's
+        file.seek(start)
+        return file
+
+    def digest(self) -> str:
+        """Give the SHA-256 of all bytes, in hex."""
+        found = hashlib.sha256()
+        for piece in self.pieces():
+            found.update(piece)
+        return found.hexdigest()
