@@ -20,6 +20,7 @@ from handoff.errors import (
     SupersededError,
     UnreachableError,
 )
+from handoff.files import File
 from handoff.store import Store
 
 __all__ = [
@@ -30,6 +31,7 @@ __all__ = [
     "DependencyError",
     "EncodeError",
     "EnvelopeError",
+    "File",
     "Handoff",
     "HandoffError",
     "IdentityError",

@@ -60,7 +60,7 @@ class Address(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
         long to stand in it: then only the artifact's header knows the address.
         """
         match = _PATH.match(path)
-        if match is not None and "~" not in path:
+        if match is not None and is_in_full(path):
             *ids, map_index, item, key = match.groups()
             try:
                 dag_id, run_id, task_id = map(_decode, ids)
@@ -87,6 +87,11 @@ def folder_of(dag_id: str, run_id: str | None = None, task_id: str | None = None
 def may_be_path(path: str) -> bool:
     """Whether a path has the shape of an address's, one with shortened ids included."""
     return _PATH.match(path) is not None
+
+
+def is_in_full(path: str) -> bool:
+    """Whether a path of an address has all ids in it, none of them shortened."""
+    return "~" not in path
 
 
 def is_text(value: str) -> bool:

@@ -9,8 +9,8 @@ from __future__ import annotations
 import contextlib
 import io
 import struct
-from collections.abc import Callable, Generator, Iterable, Iterator
-from typing import Annotated, Any, Final, Literal, Protocol, TypeAlias
+from collections.abc import Callable, Generator
+from typing import Annotated, Any, Final, Literal, Protocol, TypeAlias, cast
 
 import msgspec
 
@@ -70,44 +70,33 @@ class Header(msgspec.Struct, frozen=True, forbid_unknown_fields=True, kw_only=Tr
         return found
 
 
-def effort(size: int, at: Callable[[int, int], Buffer]) -> int:
-    """Choose the level of compression for a payload: what a sample shows to be dense is hardly tried.
-
-    Arguments: bytes of the payload; what gives those from a start to an end. Guarantees: the same payload, the same.
-    """
-    if size < _SAMPLED_FROM:
-        return _LEVEL
-    import zstandard
-
-    starts = (0, (size - _SAMPLE) // 2, size - _SAMPLE)
-    sample = b"".join(at(start, start + _SAMPLE) for start in starts)
-    squeezed = zstandard.ZstdCompressor(level=_LEVEL).compress(sample)
-    return _LEVEL_IF_DENSE if len(squeezed) > _DENSE * len(sample) else _LEVEL
-
-
 def compress(payload: bytes) -> bytes:
     """Put a payload into one zstd frame with its size and a checksum."""
-    view = memoryview(payload)
-    level = effort(len(payload), lambda start, end: view[start:end])
-    if len(payload) < _SPLIT_FROM:
-        whole: bytes = _compressor(level, len(payload)).compress(payload)
-        return whole
-    frame = io.BytesIO()
-    compress_into(frame, pieces(view), len(payload), level)
+    frame, view = io.BytesIO(), memoryview(payload)
+    write_frame(frame, len(payload), lambda start, end: view[start:end])
     return frame.getvalue()
 
 
-def compress_into(sink: Sink, pieces: Iterable[Buffer], size: int, level: int) -> None:
-    """Write a payload of ``size`` bytes, given in pieces, as one zstd frame; how it is cut changes nothing."""
-    writer = _compressor(level, size).stream_writer(sink, size=size, write_size=PIECE, closefd=False)
-    for piece in pieces:
-        writer.write(piece)
+def write_frame(sink: Sink, size: int, at: Callable[[int, int], Buffer]) -> None:
+    """Write a payload as one zstd frame with its size and a checksum.
+
+    The effort follows from the payload alone: what a sample shows to be dense is hardly tried.
+
+    Arguments: ``size`` of the payload in bytes; ``at``, what gives those from a start to an end.
+    """
+    import zstandard
+
+    level = _LEVEL_IF_DENSE if _is_dense(size, at) else _LEVEL
+    # Two or more threads give the same bytes, and one gives others: the number follows from the size alone.
+    threads = 2 if size >= _SPLIT_FROM else 0
+    compressor = zstandard.ZstdCompressor(level=level, write_checksum=True, write_content_size=True, threads=threads)
+    if size < _SPLIT_FROM:
+        sink.write(compressor.compress(at(0, size)))
+        return
+    writer: Any = compressor.stream_writer(cast("Any", sink), size=size, write_size=PIECE, closefd=False)
+    for start in range(0, size, PIECE):
+        writer.write(at(start, min(size, start + PIECE)))
     writer.close()
-
-
-def pieces(view: memoryview) -> Iterator[memoryview]:
-    """Cut a buffer into pieces."""
-    return (view[start : start + PIECE] for start in range(0, len(view), PIECE))
 
 
 def write_header(sink: Sink, header: Header) -> None:
@@ -190,9 +179,7 @@ class Payload:
 
             yield fill
             with _translated():
-                surplus = reader.read(1)  # the checksum is looked at when the end is asked for
-        if surplus:
-            raise DamagedError("the zstd frame holds more than it declares")
+                self._left -= len(reader.read(1))  # the checksum is looked at when the end is asked for
         self._check_whole()
 
     def _check_whole(self) -> None:
@@ -200,12 +187,14 @@ class Payload:
             raise DamagedError(f"the zstd frame holds {self.size - self._left:,} bytes, and declares {self.size:,}")
 
 
-def _compressor(level: int, size: int) -> Any:
+def _is_dense(size: int, at: Callable[[int, int], Buffer]) -> bool:
+    if size < _SAMPLED_FROM:
+        return False
     import zstandard
 
-    # Two or more threads give the same bytes, and one gives others: the number follows from the size alone.
-    threads = 2 if size >= _SPLIT_FROM else 0
-    return zstandard.ZstdCompressor(level=level, write_checksum=True, write_content_size=True, threads=threads)
+    starts = (0, (size - _SAMPLE) // 2, size - _SAMPLE)
+    sample = b"".join(at(start, start + _SAMPLE) for start in starts)
+    return len(zstandard.ZstdCompressor(level=_LEVEL).compress(sample)) > _DENSE * len(sample)
 
 
 def _end_of_frame(source: Source, start: int) -> int:

@@ -9,7 +9,7 @@ from typing import Any, ParamSpec, TypeVar, overload
 
 from msgspec import UNSET, UnsetType
 
-from handoff import context, taskflow
+from handoff import context, files, taskflow
 from handoff.address import RETURN_VALUE, Address
 from handoff.arguments import Loader, resolve_hint
 from handoff.config import check_limit
@@ -91,9 +91,10 @@ def _wrap(function: Callable[..., Any], loader: Loader, sender: Sender) -> Calla
     @functools.wraps(function)
     def wrapper(*args: Any, **kwargs: Any) -> Any:
         task = context.running(wrapper, kwargs)
-        args, kwargs = loader.load(args, kwargs)
-        with context.inside(task):
-            return sender.send(function(*args, **kwargs), task)
+        with files.kept(task):
+            args, kwargs = loader.load(args, kwargs)
+            with context.inside(task):
+                return sender.send(function(*args, **kwargs), task)
 
     return wrapper
 
@@ -104,9 +105,10 @@ def _wrap_async(function: Callable[..., Any], loader: Loader, sender: Sender) ->
         import asyncio
 
         task = context.running(wrapper, kwargs)
-        args, kwargs = await asyncio.to_thread(loader.load, args, kwargs)
-        with context.inside(task):
-            return await asyncio.to_thread(sender.send, await function(*args, **kwargs), task)
+        with files.kept(task):
+            args, kwargs = await asyncio.to_thread(loader.load, args, kwargs)
+            with context.inside(task):
+                return await asyncio.to_thread(sender.send, await function(*args, **kwargs), task)
 
     return wrapper
 
@@ -115,9 +117,10 @@ def _wrap_generator(function: Callable[..., Any], loader: Loader, sender: Sender
     @functools.wraps(function)
     def wrapper(*args: Any, **kwargs: Any) -> Generator[Any, Any, Any]:
         task = context.running(wrapper, kwargs)
-        args, kwargs = loader.load(args, kwargs)
-        with context.inside(task):
-            result = yield from function(*args, **kwargs)
-            return sender.send(result, task)
+        with files.kept(task):
+            args, kwargs = loader.load(args, kwargs)
+            with context.inside(task):
+                result = yield from function(*args, **kwargs)
+                return sender.send(result, task)
 
     return wrapper

@@ -12,6 +12,7 @@ from collections.abc import Set as AbstractSet
 from typing import Annotated, Any, Final, Literal, Protocol, TypeVar, cast
 
 import msgspec
+from msgspec import UNSET, UnsetType
 
 from handoff import plain
 from handoff.address import Address, is_text
@@ -28,10 +29,12 @@ MOST_ATTEMPTS = 2**31
 _REMEDY = "Pass what to_json() gave"
 _LONGEST_TEXT = 6 * MESSAGE_CAP  # with every character escaped
 _LONGEST_NAME = 200
+_LONGEST_FILE_NAME = 255
 _LONGEST_PREVIEW = 200
 
 _Digest = Annotated[str, msgspec.Meta(pattern=r"\A[0-9a-f]{64}\Z")]
 _Name = Annotated[str, msgspec.Meta(min_length=1, max_length=_LONGEST_NAME)]
+_FileName = Annotated[str, msgspec.Meta(min_length=1, max_length=_LONGEST_FILE_NAME)]
 _Preview = Annotated[str, msgspec.Meta(max_length=_LONGEST_PREVIEW)]
 _Size = Annotated[int, msgspec.Meta(ge=0, le=2**53)]
 _HandoffT = TypeVar("_HandoffT", bound="Handoff")
@@ -55,6 +58,8 @@ class Handoff(msgspec.Struct, frozen=True, dict=True, tag_field="kind", forbid_u
     type: _Name
     sha256: _Digest
     preview: _Preview = ""
+    #: Under which name a file arrives; only a file has one.
+    file_name: _FileName | UnsetType = UNSET
 
     @staticmethod
     def from_json(message: object) -> Handoff:
@@ -215,7 +220,7 @@ def _read(message: dict[str, Any]) -> Handoff:
         found = msgspec.convert(message, Inline | Stored)
     except (msgspec.ValidationError, IdentityError, RecursionError, UnicodeError) as error:
         raise EnvelopeError(f"this envelope is malformed: {error}", remedy=_REMEDY) from None
-    texts = [found.preview, found.type, found.codec, found.uri or ""]
+    texts = [found.preview, found.type, found.codec, found.uri or "", found.file_name or ""]
     if not all(map(is_text, texts)):
         raise EnvelopeError("this envelope holds a NUL or a lone surrogate", remedy=_REMEDY)
     size, cap = len(message_of(found)), ENVELOPE_CAP if isinstance(found, Stored) else MESSAGE_CAP

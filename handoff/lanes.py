@@ -28,6 +28,7 @@ def in_order(calls: Iterable[tuple[int, Callable[[], _T]]]) -> list[_T]:
     if second is None:
         return [first[1]()]
 
+    import contextvars
     import itertools
     from concurrent import futures
 
@@ -42,6 +43,6 @@ def in_order(calls: Iterable[tuple[int, Callable[[], _T]]]) -> list[_T]:
                 running = {future: held for future, held in running.items() if future not in done}
             if failed:
                 break
-            begun.append(pool.submit(call))
+            begun.append(pool.submit(contextvars.copy_context().run, call))
             running[begun[-1]] = held
     return [future.result() for future in begun]

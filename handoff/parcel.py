@@ -6,15 +6,18 @@ import hashlib
 from collections.abc import Sequence
 from typing import Any, NamedTuple
 
-from handoff import codecs, envelope, plain
+from msgspec import UNSET
+
+from handoff import address as addresses
+from handoff import codecs, envelope, files, plain
 from handoff.address import Address
 from handoff.artifact import Buffer, Header, Sink
 from handoff.codecs import Codec, Encoded, Reading
 from handoff.config import INLINE_SIZE, MESSAGE_CAP
 from handoff.envelope import Inline, Stored
-from handoff.errors import ConfigError, DamagedError, EnvelopeError, LimitError
+from handoff.errors import ConfigError, DamagedError, EncodeError, EnvelopeError, LimitError
 from handoff.sizes import human_size
-from handoff.spool import Source
+from handoff.spool import Digest, Source
 
 RERUN = "Run the producer again"
 _BASE64 = 0.75
@@ -28,25 +31,34 @@ class Parcel(NamedTuple):
     preview: str
 
     def write(self, sink: Sink, at: Address, attempt: int, uri: str, most: int) -> Stored:
-        """Write the artifact, and give the reference to it. Raises: `LimitError` above ``most`` bytes."""
+        """Write the artifact, and give the reference to it. Raises: `LimitError` above ``most``, `EncodeError`."""
+        if self.codec.id == codecs.FILE and not addresses.is_in_full(at.path):
+            raise EncodeError(
+                "an id is too long to stand in the path, and a file bears no header that would say it",
+                remedy="Use shorter ids",
+                address=at.path,
+            )
 
         def header() -> Header:
             return Header(
                 address=at, codec=self.codec.id, type=envelope.clean(self.encoded.type), raw_size=self.encoded.raw_size
             )
 
-        measured = _Measured(sink, most)
-        self.encoded.write(measured, header)
+        with Digest() as digest:
+            measured = _Measured(sink, digest, most)
+            self.encoded.write(measured, header)
+            sha256 = digest.hex()
         stored = Stored(
             codec=self.codec.id,
             type=envelope.clean(self.encoded.type),
-            sha256=measured.digest.hexdigest(),
+            sha256=sha256,
             preview=self.preview,
             address=at,
             size=measured.size,
             raw_size=self.encoded.raw_size,
             attempt=attempt,
             uri=uri,
+            file_name=getattr(self.encoded, "file_name", UNSET),
         )
         return envelope.fit(stored)
 
@@ -54,11 +66,11 @@ class Parcel(NamedTuple):
 class _Measured:
     """A sink that counts and hashes what is written into another."""
 
-    def __init__(self, sink: Sink, most: int) -> None:
+    def __init__(self, sink: Sink, digest: Digest, most: int) -> None:
         self._sink = sink
+        self._digest = digest
         self._most = most
         self.size = 0
-        self.digest = hashlib.sha256()
 
     def write(self, data: Buffer) -> int:
         self.size += len(data)
@@ -69,7 +81,7 @@ class _Measured:
                 size=self.size,
                 limit=self._most,
             )
-        self.digest.update(data)
+        self._digest.update(data)
         self._sink.write(data)
         return len(data)
 
@@ -104,7 +116,7 @@ def unwrap_inline(handoff: Inline, type: Any, columns: Sequence[str] | None) -> 
         return handoff.to_json()
     if hashlib.sha256(handoff.data).hexdigest() != handoff.sha256:
         raise DamagedError("the data of this inline handoff does not match its digest", remedy=RERUN)
-    reading = Reading(handoff.type, INLINE_SIZE, type, columns=columns)
+    reading = Reading(handoff.type, INLINE_SIZE, type, columns=columns, file_name=handoff.file_name or "")
     return _decode(handoff.codec, Source(handoff.data), reading)
 
 
@@ -120,12 +132,17 @@ def unwrap_stored(handoff: Stored, source: Source, type: Any, limit: int, column
         header = _header(source, handoff.address)
         if (header.codec, header.type, header.raw_size) != (handoff.codec, handoff.type, handoff.raw_size):
             raise EnvelopeError("the envelope says other than the artifact's header", remedy=RERUN)
-    reading = Reading(handoff.type, limit, type, header, columns)
+    reading = Reading(handoff.type, limit, type, header, columns, handoff.file_name or "")
     return _decode(handoff.codec, source, reading)
 
 
 def unwrap(source: Source, at: Address, type: Any, limit: int, columns: Sequence[str] | None) -> Any:
-    """Give the value of the artifact at an address. Raises: `DamagedError`, `LimitError`, `DependencyError`."""
+    """Give the value of the artifact at an address. Raises: `DamagedError`, `LimitError`, `DependencyError`.
+
+    Where the reader asks for a file, it is given the bytes that stand there, whatever they are.
+    """
+    if files.is_asked_for(type):
+        return _decode(codecs.FILE, source, Reading("handoff.File", limit, type, None, columns, at.key))
     header = _header(source, at)
     reading = Reading(header.type, limit, type, header, columns)
     return _decode(header.codec, source, reading)
@@ -145,6 +162,7 @@ def _inline(ready: Parcel, room: int) -> Inline | None:
         type=envelope.clean(ready.encoded.type),
         sha256=hashlib.sha256(payload).hexdigest(),
         preview=ready.preview,
+        file_name=getattr(ready.encoded, "file_name", UNSET),
         data=payload,
     )
     return inline if len(envelope.message_of(inline)) <= room else None
@@ -162,6 +180,10 @@ def _check_columns(columns: Sequence[str] | None, codec: str) -> None:
 
 def _header(source: Source, at: Address) -> Header:
     header = codecs.header_of(source)
+    if not codecs.is_known(header.codec):
+        raise DamagedError(
+            f"the header names an unknown codec, {header.codec!r}", remedy=f"{RERUN}, or upgrade dag-handoff here"
+        )
     if header.address != at:
         raise DamagedError(f"the artifact belongs to {header.address.path}", remedy=RERUN)
     return header

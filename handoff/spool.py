@@ -6,12 +6,14 @@ import hashlib
 import io
 import os
 from collections.abc import Iterator
-from typing import Any
+from typing import Any, Self
 
 #: The most bytes of an artifact that are held in memory on either way.
 MOST_IN_MEMORY = 16 * 1024**2
 #: How many bytes are moved at once where there are more.
 PIECE = 1024**2
+
+_WORTH_A_THREAD = 256 * 1024
 
 
 class Source:
@@ -65,7 +67,46 @@ class Source:
 
     def digest(self) -> str:
         """Give the SHA-256 of all bytes, in hex."""
-        found = hashlib.sha256()
-        for piece in self.pieces():
-            found.update(piece)
-        return found.hexdigest()
+        with Digest() as found:
+            for piece in self.pieces():
+                found.update(piece)
+            return found.hex()
+
+
+class Digest:
+    """The SHA-256 of bytes as they pass. Large pieces are hashed in a thread, beside what else is done with them."""
+
+    def __init__(self) -> None:
+        self._sum = hashlib.sha256()
+        self._threads: Any = None
+        self._under_way: Any = None
+
+    def update(self, piece: bytes | memoryview) -> None:
+        """Take the next bytes."""
+        self._wait()
+        # What is no bytes object may be changed by its owner as soon as this returns.
+        if type(piece) is not bytes or len(piece) < _WORTH_A_THREAD:
+            self._sum.update(piece)
+            return
+        if self._threads is None:
+            from concurrent.futures import ThreadPoolExecutor
+
+            self._threads = ThreadPoolExecutor(1, thread_name_prefix="handoff-digest")
+        self._under_way = self._threads.submit(self._sum.update, piece)
+
+    def hex(self) -> str:
+        """Give the digest of all bytes so far."""
+        self._wait()
+        return self._sum.hexdigest()
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        if self._threads is not None:
+            self._threads.shutdown()
+
+    def _wait(self) -> None:
+        if self._under_way is not None:
+            self._under_way.result()
+            self._under_way = None

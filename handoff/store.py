@@ -299,6 +299,14 @@ class Store:
     def _changed(self, handoff: Stored) -> HandoffError:
         """Tell whether what stands in place of the artifact is another whole one, or no artifact at all."""
         at = handoff.address
+        if handoff.codec == codecs.FILE:
+            return DamagedError(
+                f"{self._storage.uri(at.path)}: not the file that was handed over: it was overwritten since, or "
+                "damaged, and a file has no header that tells which",
+                remedy=parcel.RERUN,
+                address=at.path,
+                uri=self._storage.uri(at.path),
+            )
         try:
             self._get_at(at, Any, None)
         except (LimitError, DependencyError):

@@ -189,7 +189,12 @@ def _same_numpy(left: Any, right: Any) -> bool:
     return bool(left.dtype == right.dtype and left.shape == right.shape and left.tobytes() == right.tobytes())
 
 
+def _same_files(left: Any, right: Any) -> bool:
+    return bool(left.name == right.name and left.path.read_bytes() == right.path.read_bytes())
+
+
 _COMPARE: dict[str, Callable[[Any, Any], bool]] = {
+    "handoff": _same_files,
     "numpy": _same_numpy,
     "pandas": _same_frames,
     "pyarrow": _same_tables,

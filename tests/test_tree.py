@@ -24,7 +24,8 @@ from hypothesis import example, given
 from hypothesis import strategies as st
 
 from handoff import Address, DamagedError, DependencyError, EncodeError, Inline, LimitError, Store, Stored
-from handoff.codecs import _containers, tree
+from handoff.codecs import Reading, _containers, tree
+from handoff.spool import Source
 from handoff.testing import same, values
 
 ADDRESS = Address("dag", "run", "task")
@@ -252,7 +253,7 @@ def test_a_payload_over_the_limit_is_refused(monkeypatch: pytest.MonkeyPatch, st
 
 
 def payload_of(data: bytes) -> Any:
-    return tree.decode(tree.artifact.compress(data), header=None, type=Any, name="list", limit=2**30)
+    return tree.decode(Source(tree.artifact.compress(data)), Reading("list", 2**30))
 
 
 def extension(code: int, content: bytes) -> bytes:

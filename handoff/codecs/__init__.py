@@ -15,7 +15,7 @@ from handoff.codecs._reading import Reading
 from handoff.errors import DamagedError, EnvelopeError
 from handoff.spool import Source
 
-__all__ = ["FILE", "TABLE", "Codec", "Encoded", "Reading", "codec_for", "codec_named", "header_of"]
+__all__ = ["FILE", "TABLE", "Codec", "Encoded", "Reading", "codec_for", "codec_named", "header_of", "is_known"]
 
 #: The codec of artifacts that are a file's bytes and bear no header.
 FILE: Final = "file"
@@ -74,6 +74,8 @@ _TREE = _Entry("tree", "handoff.codecs.tree")
 _TABLE = (
     _TREE,
     _Entry("table", "handoff.codecs.table", frozenset({("pandas", "DataFrame"), ("pyarrow", "Table")})),
+    _Entry("array", "handoff.codecs.array", frozenset({("numpy", "ndarray")})),
+    _Entry("file", "handoff.codecs.file", frozenset({("handoff", "File")})),
 )
 
 
@@ -81,6 +83,11 @@ def codec_for(value: object) -> Codec:
     """Find the codec that claims a value's type or one of its bases; the tree codec takes all others."""
     names = {(str(base.__module__).partition(".")[0], base.__qualname__) for base in type(value).__mro__}
     return _load(next((entry for entry in _TABLE if entry.claims & names), _TREE))
+
+
+def is_known(name: str) -> bool:
+    """Whether there is a codec of this id."""
+    return any(entry.id == name for entry in _TABLE)
 
 
 def codec_named(name: str) -> Codec:
@@ -100,7 +107,10 @@ def header_of(source: Source) -> Header:
         from handoff.codecs import table
 
         return table.read_header(source)
-    raise DamagedError("the bytes begin like no artifact")
+    raise DamagedError(
+        "the bytes begin like no artifact",
+        remedy="Run the producer again; what is a file is read by its handoff, or as a handoff.File",
+    )
 
 
 def _load(entry: _Entry) -> Codec:
