@@ -18,7 +18,7 @@ from typing import Any
 
 import pytest
 
-from handoff import Address, DeniedError, MissingError, Store, UnreachableError
+from handoff import Address, DeniedError, File, LimitError, MissingError, StaleError, Store, UnreachableError
 from handoff.testing import StoreContract, same
 
 ADDRESS = Address("dag", "run", "task")
@@ -149,3 +149,45 @@ def test_an_empty_object_is_no_value(store: Store, s3: dict[str, Any]) -> None:
     s3fs.S3FileSystem(**s3).pipe_file(f"{store.root.removeprefix('s3://')}/{ADDRESS.path}", b"")
     with pytest.raises(HandoffError):
         store.get(ADDRESS)
+
+
+def test_what_is_not_held_in_memory_crosses_s3(store: Store, tmp_path: Path) -> None:
+    """An array and a file above what memory holds go up in parts and come down as one, by handoff and by address."""
+    import numpy as np
+
+    value = np.random.default_rng(1).standard_normal(5_000_000)
+    handoff = store.put(value, ADDRESS)
+    assert same(value, store.get(handoff.to_json()))
+    assert same(value, store.get(ADDRESS))
+    path = tmp_path / "model.bin"
+    path.write_bytes(os.urandom(30 * 2**20))
+    with store.get(store.put(File(path), ADDRESS)) as arrived:
+        assert path.read_bytes() == arrived.path.read_bytes()
+    store.put(np.zeros(5), ADDRESS, inline_limit=0)
+    with pytest.raises(StaleError):
+        store.get(handoff)
+    store.put(value, ADDRESS)
+    small = Store(store.root, storage_options=store._options, max_size=10**6)
+    with pytest.raises(LimitError):
+        small.get(ADDRESS)
+    with pytest.raises(MissingError):
+        store.get(Address("dag", "run", "none"))
+
+
+def test_a_large_object_is_one_version_in_one_request(store: Store, monkeypatch: pytest.MonkeyPatch) -> None:
+    """What is read of a large object is one GET and no HEAD, so that it is one version of it."""
+    import numpy as np
+    import s3fs
+
+    handoff = store.put(np.random.default_rng(1).standard_normal(5_000_000), ADDRESS)
+    calls: list[str] = []
+    call = s3fs.S3FileSystem._call_s3
+
+    async def counted(self: Any, method: str, *args: Any, **kwargs: Any) -> Any:
+        calls.append(method)
+        return await call(self, method, *args, **kwargs)
+
+    monkeypatch.setattr(s3fs.S3FileSystem, "_call_s3", counted)
+    for what in (handoff, ADDRESS):
+        store.get(what)
+    assert calls == ["get_object"] * 2
