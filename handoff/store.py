@@ -77,6 +77,11 @@ class Store:
         """The most bytes of JSON that one message may hold; 0 stores every value, None stores none."""
         return self._inline_limit
 
+    @property
+    def storage_options(self) -> dict[str, Any]:
+        """The options of the filesystem, for engines that read artifacts in place. They may hold credentials."""
+        return dict(self._options)
+
     def put(
         self, value: object, at: Address, *, attempt: int = 1, inline_limit: int | UnsetType | None = UNSET
     ) -> Handoff:
