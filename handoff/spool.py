@@ -5,7 +5,7 @@ from __future__ import annotations
 import hashlib
 import io
 import os
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from typing import Any, Self
 
 #: The most bytes of an artifact that are held in memory on either way.
@@ -71,6 +71,54 @@ class Source:
             for piece in self.pieces():
                 found.update(piece)
             return found.hex()
+
+
+class Ranges(Source):
+    """An object that stays where it is: parts are fetched as they are asked for, maybe of more than one version."""
+
+    def __init__(self, fetch: Callable[[int, int], bytes], size: int) -> None:
+        super().__init__(b"", size)
+        self._fetch = fetch
+
+    def data(self) -> bytes:
+        return self.at(0, self.size)
+
+    def at(self, start: int, length: int) -> bytes:
+        length = max(0, min(length, self.size - start))
+        return self._fetch(start, start + length) if length else b""
+
+    def pieces(self, start: int = 0) -> Iterator[bytes | memoryview]:
+        for begin in range(start, self.size, PIECE):
+            yield self.at(begin, PIECE)
+
+    def reader(self, start: int = 0) -> Any:
+        file = _Window(self)
+        file.seek(start)
+        return file
+
+
+class _Window(io.RawIOBase):
+    """A binary file of which nothing is held."""
+
+    def __init__(self, source: Source) -> None:
+        self._source = source
+        self._place = 0
+
+    def readable(self) -> bool:
+        return True
+
+    def seekable(self) -> bool:
+        return True
+
+    def seek(self, offset: int, whence: int = os.SEEK_SET) -> int:
+        self._place = offset + {os.SEEK_SET: 0, os.SEEK_CUR: self._place, os.SEEK_END: self._source.size}[whence]
+        return self._place
+
+    def readinto(self, buffer: Any) -> int:
+        found = self._source.at(self._place, len(buffer))
+        buffer[: len(found)] = found
+        self._place += len(found)
+        return len(found)
 
 
 class Digest:

@@ -55,6 +55,10 @@ class Storage(Protocol):
         """
         ...
 
+    def place(self, path: str) -> AbstractContextManager[Source]:
+        """Give an object where it stands: only what is asked for is read, until the block ends. Raises: as `source`."""
+        ...
+
     def delete(self, path: str) -> bool:
         """Remove an object; False where none was there, on stores that tell. Raises: as `read`."""
         ...

@@ -64,21 +64,16 @@ class LocalStorage:
 
     @contextlib.contextmanager
     def source(self, path: str, most: int) -> Generator[Source]:
-        with contextlib.ExitStack() as opened:
-            try:
-                with self._translated(path):
-                    file = opened.enter_context(self._opened(path))
-                    size = min(most, os.fstat(file.fileno()).st_size)
-                    found = Source(file if size > MOST_IN_MEMORY else _read(file, size), size)
-            except MissingError:
-                if os.path.isdir(self.root):
-                    raise
-                raise UnreachableError(
-                    f"the root folder {self.root} is not there",
-                    remedy="Look whether its volume is mounted, and whether anything was ever handed over here",
-                    uri=self.root,
-                ) from None
+        with self._reading(path) as file:
+            with self._translated(path):
+                size = min(most, os.fstat(file.fileno()).st_size)
+                found = Source(file if size > MOST_IN_MEMORY else _read(file, size), size)
             yield found
+
+    @contextlib.contextmanager
+    def place(self, path: str) -> Generator[Source]:
+        with self._reading(path) as file:
+            yield Source(file, os.fstat(file.fileno()).st_size)
 
     def delete(self, path: str) -> bool:
         folder, name = os.path.split(path)
@@ -146,6 +141,22 @@ class LocalStorage:
                         pass
                 folder = opened.enter_context(_closing(os.open(name, _FOLDER, dir_fd=folder)))
             yield folder
+
+    @contextlib.contextmanager
+    def _reading(self, path: str) -> Generator[io.FileIO]:
+        with contextlib.ExitStack() as opened:
+            try:
+                with self._translated(path):
+                    file = opened.enter_context(self._opened(path))
+            except MissingError:
+                if os.path.isdir(self.root):
+                    raise
+                raise UnreachableError(
+                    f"the root folder {self.root} is not there",
+                    remedy="Look whether its volume is mounted, and whether anything was ever handed over here",
+                    uri=self.root,
+                ) from None
+            yield file
 
     @contextlib.contextmanager
     def _opened(self, path: str) -> Generator[io.FileIO]:

@@ -14,7 +14,7 @@ from typing import Any
 
 from handoff.artifact import Buffer, Sink
 from handoff.errors import ConfigError, DeniedError, DependencyError, HandoffError, MissingError, UnreachableError
-from handoff.spool import MOST_IN_MEMORY, Source
+from handoff.spool import MOST_IN_MEMORY, Ranges, Source
 from handoff.storage import Entry
 
 _EXTRAS = {"s3": "s3", "s3a": "s3", "gs": "gcs", "gcs": "gcs", "abfs": "azure", "abfss": "azure", "az": "azure"}
@@ -83,6 +83,15 @@ class RemoteStorage:
             with open(name, "rb", buffering=0) as file:
                 os.unlink(name)
                 yield Source(file, min(most, os.fstat(file.fileno()).st_size))
+
+    @contextlib.contextmanager
+    def place(self, path: str) -> Generator[Source]:
+        def fetch(start: int, end: int) -> bytes:
+            data: bytes = self._call(path, "cat_file", self._full(path), start=start, end=end)
+            return data
+
+        info: dict[str, Any] = self._call(path, "info", self._full(path))
+        yield Ranges(fetch, info["size"] or 0)
 
     def delete(self, path: str) -> bool:
         try:
