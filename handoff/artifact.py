@@ -87,8 +87,8 @@ def write_frame(sink: Sink, size: int, at: Callable[[int, int], Buffer]) -> None
     import zstandard
 
     level = _LEVEL_IF_DENSE if _is_dense(size, at) else _LEVEL
-    # Two or more threads give the same bytes, and one gives others: the number follows from the size alone.
-    threads = 2 if size >= _SPLIT_FROM else 0
+    # Two or more threads give the same bytes, and one gives others: the number follows from the payload alone.
+    threads = 2 if size >= _SPLIT_FROM and level == _LEVEL else 0
     compressor = zstandard.ZstdCompressor(level=level, write_checksum=True, write_content_size=True, threads=threads)
     if size < _SPLIT_FROM:
         sink.write(compressor.compress(at(0, size)))

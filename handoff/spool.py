@@ -11,7 +11,7 @@ from typing import Any, Self
 #: The most bytes of an artifact that are held in memory on either way.
 MOST_IN_MEMORY = 16 * 1024**2
 #: How many bytes are moved at once where there are more.
-PIECE = 1024**2
+PIECE = 4 * 1024**2
 
 _WORTH_A_THREAD = 256 * 1024
 
