@@ -58,7 +58,11 @@ class Tree:
 
     def write(self, sink: Sink, header: Callable[[], Header]) -> None:
         artifact.write_header(sink, header())
-        sink.write(self._frame)
+        if self.raw_size <= INLINE_SIZE:
+            sink.write(self._frame)
+        else:
+            view = memoryview(self._payload)
+            artifact.write_frame(sink, self.raw_size, lambda start, end: view[start:end])
 
     @cached_property
     def _frame(self) -> bytes:
