@@ -10,8 +10,8 @@ from typing import Any
 import pytest
 from hypothesis import HealthCheck, settings
 
+from benchmarks import servers
 from handoff import Address, Store
-from tests.servers import s3_server
 
 COMMON = {"deadline": None, "suppress_health_check": [HealthCheck.too_slow, HealthCheck.function_scoped_fixture]}
 settings.register_profile("default", max_examples=100, **COMMON)
@@ -40,5 +40,5 @@ def store(tmp_path: Path) -> Store:
 @pytest.fixture(scope="session")
 def s3(tmp_path_factory: pytest.TempPathFactory) -> Iterator[dict[str, Any]]:
     """Give the storage options that reach a real S3 server with an empty bucket."""
-    with s3_server(tmp_path_factory.mktemp("s3")) as options:
+    with servers.s3(tmp_path_factory.mktemp("s3") / "objects") as options:
         yield options
