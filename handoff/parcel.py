@@ -78,9 +78,9 @@ def wrap(value: object, limit: int | None, *, alone: bool, preview: bool) -> Inl
 
 
 def unwrap_inline(handoff: Inline, type: Any) -> Any:
-    """Give the value that a handoff holds. Raises: `DamagedError`, `EnvelopeError`, `LimitError`."""
+    """Give the value that a handoff holds. Raises: as `unwrap`, and `EnvelopeError`."""
     if handoff.codec == envelope.PLAIN:
-        return handoff.to_json()
+        return of_given(handoff.to_json(), type)
     if hashlib.sha256(handoff.data).hexdigest() != handoff.sha256:
         raise DamagedError("the data of this inline handoff does not match its digest", remedy=RERUN)
     codec = codecs.codec_named(handoff.codec)
@@ -101,10 +101,22 @@ def unwrap_stored(handoff: Stored, codec: Codec, data: bytes, type: Any, limit: 
 
 
 def unwrap(data: bytes, at: Address, type: Any, limit: int) -> Any:
-    """Give the value of the artifact at an address. Raises: `DamagedError`, `LimitError`, `DependencyError`."""
+    """Give the value of the artifact at an address.
+
+    Raises: `DamagedError`, `LimitError`, `DependencyError`, `MismatchError`, `ConfigError`.
+    """
     codec = _codec_of(data)
     header = _header(codec, data, at)
     return codec.decode(data, header=header, type=type, name=header.type, limit=limit)
+
+
+def of_given(value: Any, type: Any) -> Any:
+    """Give a plain value as the records that ``type`` names, if it does. Raises: `MismatchError`."""
+    if type is Any:
+        return value
+    from handoff import conversion
+
+    return conversion.of_given(value, type)
 
 
 def address_of(data: bytes) -> Address:

@@ -35,7 +35,7 @@ SILENT = {
 }  # fmt: skip
 PUBLIC = [
     "Address", "ConfigError", "DamagedError", "DeniedError", "DependencyError", "EncodeError", "EnvelopeError", "Handoff",
-    "HandoffError", "IdentityError", "Inline", "LimitError", "MissingError", "StaleError", "Store", "Stored", "SupersededError",
+    "HandoffError", "IdentityError", "Inline", "LimitError", "MismatchError", "MissingError", "StaleError", "Store", "Stored", "SupersededError",
     "UnreachableError", "default_store", "offload", "run",
 ]  # fmt: skip
 

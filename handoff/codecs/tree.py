@@ -16,13 +16,14 @@ from typing import Any, Final
 
 import msgspec
 
-from handoff import artifact
+from handoff import artifact, conversion
 from handoff.artifact import Header
 from handoff.codecs import _containers
 from handoff.codecs._containers import CONTAINER, NATIVE_KEYS, POINTER, check_size, too_deep
-from handoff.codecs._scalars import Unencodable, name_of
+from handoff.codecs._scalars import Unencodable
 from handoff.config import DEEPEST, INLINE_SIZE
 from handoff.errors import DamagedError, EncodeError, HandoffError, LimitError
+from handoff.records import Member, Record, kind_of, name_of
 from handoff.sizes import human_size
 
 id: Final = "tree"
@@ -81,13 +82,13 @@ def header(data: bytes) -> Header:
     return artifact.split(data)[0]
 
 
-def decode(data: bytes, *, header: Header | None, type: Any, name: str, limit: int) -> Any:  # noqa: ARG001 - no say yet
+def decode(data: bytes, *, header: Header | None, type: Any, name: str, limit: int) -> Any:
     """Decode what `encode` made. See `handoff.codecs.Codec`."""
     frame = memoryview(data) if header is None else artifact.split(data)[1]
     expected = None if header is None else header.raw_size
     payload = artifact.decompress(frame, limit=min(limit, _containers.LARGEST), expected=expected)
     try:
-        value = _containers.decode(payload)
+        value, holds_records = _containers.decode(payload)
         _check_depth(value)
     except HandoffError:
         raise
@@ -103,9 +104,10 @@ def decode(data: bytes, *, header: Header | None, type: Any, name: str, limit: i
         raise DamagedError(f"the payload cannot be decoded: {error}") from None
     except MemoryError:
         raise LimitError(f"the payload of {human_size(len(payload))} needs more memory than there is") from None
-    if name_of(value.__class__) != name:
-        raise DamagedError(f"the payload is a {name_of(value.__class__)}, and a {name} was recorded")
-    return value
+    found = value.name if isinstance(value, Record | Member) else name_of(value.__class__)
+    if found != name:
+        raise DamagedError(f"the payload is a {found}, and a {name} was recorded")
+    return conversion.of_decoded(value, type, holds_records=holds_records)
 
 
 def _encode_natively(value: object) -> bytes | None:
@@ -167,9 +169,10 @@ def _check_depth(value: object) -> None:
     level = [value]
     for _ in range(DEEPEST + 1):
         # What the collector does not track holds no other container: mostly, that ends the search at once.
-        level = [node for node in filter(gc.is_tracked, level) if type(node) in _CONTAINERS]
+        level = [node for node in filter(gc.is_tracked, level) if type(node) in _CONTAINERS or type(node) is Record]
         if not level:
             return
+        level = [node.fields if type(node) is Record else node for node in level]
         level = gc.get_referents(*level)
     raise too_deep()
 
@@ -188,6 +191,8 @@ def _show(value: Any, depth: int) -> str:
         return f"a {kind.__name__} of {len(value):,}"
     if kind in (str, bytes, bytearray) and len(value) > _PREVIEW_TEXT:
         return f"{value[:_PREVIEW_TEXT]!r}…"
+    if kind_of(kind):  # its own repr may be long, or tell what its fields must not
+        return f"{kind.__qualname__}.{value.name}" if kind_of(kind) == "enum" else f"{kind.__qualname__}(…)"
     if kind is int and value.bit_length() > _PREVIEW_BITS:
         return f"an int of {value.bit_length():,} bits"
     return _shorten(repr(value), _PREVIEW_TEXT)
