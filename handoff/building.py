@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import typing
 from collections.abc import Callable, Iterable
-from typing import Any
+from typing import Any, NamedTuple
 
 import msgspec
 
@@ -18,11 +18,21 @@ PLAIN, JSON, NAMED, GIVEN = 1, 2, 4, 8
 
 #: Gives a node as one type, or raises `Misfit`.
 Convert = Callable[[Any, int], Any]
-#: Gives the function for a field's type, and whether that names a record.
-_Of = Callable[[Hint], tuple[Convert, bool]]
+
+
+class FieldType(NamedTuple):
+    """A field's type made ready: the function for it, whether it names a record, and types of values that just fit."""
+
+    convert: Convert
+    names_record: bool
+    as_they_are: frozenset[type] = frozenset()
+
+
+_Of = Callable[[Hint], FieldType]
 
 _JSON_TYPES = frozenset({dict, list, str, int, float, bool, type(None)})
 _LABEL = 40
+_MOST_SHAPES = 1000
 
 
 class Misfit(Located):
@@ -75,13 +85,13 @@ def typed_dict(kind: Any, of: _Of) -> Convert:
     """Give what checks the keys of a dict, and makes records of its values."""
     wanted = expected(kind)
     annotated = hints.of_class(kind)
-    converts = {name: of(hint)[0] for name, hint in annotated.items()}
+    fields = _Fields(wanted, {name: of(hint) for name, hint in annotated.items()}, {})
     required = {name for name, hint in annotated.items() if _is_required(hint.type, name in kind.__required_keys__)}
 
     def convert(value: Any, mode: int) -> Any:
         if type(value) is not dict:
             return refuse(value, mode, wanted)
-        found = _convert_each(value, converts, mode, wanted)
+        found = fields.convert(value, mode)
         _check_missing(required - found.keys(), wanted)
         return value if all(found[name] is node for name, node in value.items()) else found
 
@@ -128,22 +138,33 @@ class _Plan:
         self._name = name_of(kind)
         self._mark = records.kind_of(kind) or ""
         self._fields = {field.name: field for field in records.fields_of(kind)}
-        made = {name: of(field.hint) for name, field in self._fields.items()}
-        self._converts = {name: convert for name, (convert, _) in made.items()}
-        self._named = {name for name, (_, names_record) in made.items() if names_record}
-        self._others: Convert | None = None
+        types = {name: of(field.hint) for name, field in self._fields.items()}
+        self._others: FieldType | None = None
         if self._mark == "pydantic":
-            anything = of(Hint(Any, kind))[0]
-            self._converts |= dict.fromkeys(kind.__private_attributes__, anything)
+            anything = of(Hint(Any, kind))
+            types |= dict.fromkeys(kind.__private_attributes__, anything)
             self._others = anything if kind.model_config.get("extra") == "allow" else None
+        self._stored = _Fields(self.wanted, types, self._fields)
+        #: What the fields are called in plain data.
+        self._names = {key: one.name for one in self._fields.values() for key in (one.name, one.key) if one.init}
+        if self._mark == "pydantic":
+            self._names = _aliases(kind)
+        seen = {
+            key: types[name]
+            for key, name in self._names.items()
+            if self._mark != "pydantic" or types[name].names_record
+        }
+        self._plain = _Fields(self.wanted, seen, {})
         self._restore = _RESTORE[self._mark]
+        if self._mark == "dataclass" and _is_kept_in_dict(kind, types):
+            self._restore = _restore_dict
 
     def of_stored(self, value: Record, mode: int) -> Any:
         """Give a record as it was where its type has this name, and the constructor's own answer otherwise."""
         is_own = value.name == self._name
         if not is_own and (mode & NAMED or _has_subclass(self._kind, value.name)):
             raise Misfit(f"expected {self.wanted}, got {value.name}")
-        found = _convert_each(value.fields, self._converts, mode, self.wanted, fields=self._fields, others=self._others)
+        found = self._stored.convert(value.fields, mode, self._others)
         if not is_own:
             return self._construct(found)
         given = list(found) if value.given is None else value.given
@@ -156,23 +177,21 @@ class _Plan:
         """Give a record of a dict, as its constructor would take it."""
         if self._mark == "pydantic":
             return self._of_json(value, mode)
-        names = {key: field.name for field in self._fields.values() for key in (field.name, field.key) if field.init}
         config = getattr(self._kind, "__struct_config__", None)
         if config and config.tag is not None and value.get(config.tag_field) == config.tag:
             value = {name: node for name, node in value.items() if name != config.tag_field}
-        converts = {key: self._converts[name] for key, name in names.items()}
-        found = _convert_each(value, converts, mode, self.wanted)
-        return self._construct({names[key]: node for key, node in found.items()})
+        found = self._plain.convert(value, mode)
+        return self._construct({self._names[key]: node for key, node in found.items()})
 
     def _of_json(self, value: Any, mode: int) -> Any:
         model = self._kind
         if type(value) is dict and not self.is_root:
-            names = _aliases(model)
-            unknown = [name for name in value if names and name not in names]
+            unknown = [name for name in value if self._names and name not in self._names]
             if unknown and model.model_config.get("extra") is None:
                 raise _unknown(unknown[0], self.wanted)
-            inner = {name: self._converts[own] for name, own in names.items() if own in self._named}
-            value = {**value, **_convert_each({n: value[n] for n in inner if n in value}, inner, mode, self.wanted)}
+            # Its own validators see to the rest; but unknown fields of a record in it would go unnoticed.
+            inner = {name: node for name, node in value.items() if name in self._plain.types}
+            value = {**value, **self._plain.convert(inner, mode)}
         return _call(model.model_validate, self.wanted, value)
 
     def _construct(self, found: dict[str, Any]) -> Any:
@@ -198,29 +217,44 @@ class _Plan:
         return _call(typing.cast("Any", field.default), self.wanted)
 
 
-def _convert_each(
-    nodes: dict[Any, Any],
-    converts: dict[str, Convert],
-    mode: int,
-    wanted: str,
-    *,
-    fields: dict[str, Field] | None = None,
-    others: Convert | None = None,
-) -> dict[str, Any]:
-    found: dict[str, Any] = {}
-    for name, node in nodes.items():
-        convert = converts.get(name, others)
-        if convert is None:
-            raise _unknown(name, wanted)
-        try:
-            found[name] = convert(node, mode)
-        except Misfit as misfit:
-            field = fields.get(name) if fields else None
-            # A default need not be of the field's type: `price: float = None` is often written.
-            if type(node) not in _JSON_TYPES or not field or not field.default or not _is_value(field.default(), node):
-                raise misfit.below(step(name)) from None
-            found[name] = node
-    return found
+class _Fields:
+    """Gives the fields of a record, or the values of a dict, each as its own type."""
+
+    def __init__(self, wanted: str, types: dict[str, FieldType], defaults: dict[str, Field]) -> None:
+        self.wanted = wanted
+        self.types = types
+        self._defaults = defaults
+        #: Names and types of values that need no further look: most rows of many are alike.
+        self._seen: set[tuple[Any, ...]] = set()
+
+    def convert(self, nodes: dict[Any, Any], mode: int, others: FieldType | None = None) -> dict[str, Any]:
+        shape = (*nodes, *map(type, nodes.values()))
+        if shape in self._seen:
+            return dict(nodes)
+        found: dict[str, Any] = {}
+        is_plain = len(self._seen) < _MOST_SHAPES
+        for name, node in nodes.items():
+            own = self.types.get(name, others)
+            if own is None:
+                raise _unknown(name, self.wanted)
+            if type(node) in own.as_they_are:
+                found[name] = node
+                continue
+            is_plain = False
+            try:
+                found[name] = own.convert(node, mode)
+            except Misfit as misfit:
+                if not self._is_default(name, node):
+                    raise misfit.below(step(name)) from None
+                found[name] = node
+        if is_plain:
+            self._seen.add(shape)
+        return found
+
+    def _is_default(self, name: str, node: Any) -> bool:
+        # A default need not be of the field's type: `price: float = None` is often written.
+        field = self._defaults.get(name)
+        return type(node) in _JSON_TYPES and bool(field and field.default and _is_value(field.default(), node))
 
 
 def _unknown(name: Any, wanted: str) -> Located:
@@ -275,6 +309,16 @@ def _restore_object(kind: Any, found: dict[str, Any], _: list[str]) -> Any:
     if "_attrs_cached_hash" in getattr(getattr(kind.__hash__, "__code__", None), "co_names", ()):
         object.__setattr__(made, "_attrs_cached_hash", None)
     return made
+
+
+def _restore_dict(kind: Any, found: dict[str, Any], _: list[str]) -> Any:
+    made = object.__new__(kind)
+    object.__setattr__(made, "__dict__", found)
+    return made
+
+
+def _is_kept_in_dict(kind: Any, names: Iterable[str]) -> bool:
+    return bool(kind.__dictoffset__) and not any(hasattr(getattr(kind, name, None), "__set__") for name in names)
 
 
 def _restore_struct(kind: Any, found: dict[str, Any], _: list[str]) -> Any:

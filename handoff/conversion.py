@@ -19,7 +19,7 @@ from typing import Any
 from uuid import UUID
 
 from handoff import building, hints, records
-from handoff.building import GIVEN, JSON, NAMED, PLAIN, Convert, Misfit, expected
+from handoff.building import GIVEN, JSON, NAMED, PLAIN, Convert, FieldType, Misfit, expected
 from handoff.config import DEEPEST
 from handoff.errors import ConfigError, LimitError, MismatchError
 from handoff.records import Member, Record
@@ -29,6 +29,7 @@ _SEQUENCES = (list, abc.Sequence, abc.Iterable, abc.Collection, abc.MutableSeque
 _SETS = (set, frozenset, abc.Set, abc.MutableSet)
 _MAPPINGS = (dict, abc.Mapping, abc.MutableMapping)
 _WRAPPERS = (typing.Annotated, typing.Required, typing.NotRequired, typing.Final, typing.ClassVar)
+_SINGLE: frozenset[Any] = frozenset({str, int, float, bool, type(None), bytes})
 _CONTAINERS = frozenset({dict, list, tuple, set, frozenset})
 _READ: dict[Any, Callable[[Any], Any]] = {
     dt.datetime: dt.datetime.fromisoformat,
@@ -138,11 +139,12 @@ class _Types:
         if records.kind_of(kind) == "typeddict":  # which takes over the annotations of its bases
             bound = {kind: {name: node for each in bound.values() for name, node in each.items()}}
 
-        def of(hint: hints.Hint) -> tuple[Convert, bool]:
+        def of(hint: hints.Hint) -> FieldType:
             self.name_records = False
-            convert = self.of(hint.type, bound.get(hint.owner, {}))
+            own = bound.get(hint.owner, {})
+            convert = self.of(hint.type, own)
             names_record, self.name_records = self.name_records, True
-            return convert, names_record
+            return FieldType(convert, names_record, _as_they_are(hint.type, own))
 
         if records.kind_of(kind) == "typeddict":
             cell.append(building.typed_dict(kind, of))
@@ -285,6 +287,16 @@ def _bare(hint: Any, bound: dict[Any, Any]) -> Any:
         else:
             break
     return hint
+
+
+def _as_they_are(hint: Any, bound: dict[Any, Any]) -> frozenset[Any]:
+    """Give types whose values need not be looked at to be of a type."""
+    hint = _bare(hint, bound)
+    if typing.get_origin(hint) in _UNIONS:
+        return frozenset[Any]().union(*(_as_they_are(option, bound) for option in typing.get_args(hint)))
+    if hint is Any:
+        return _SINGLE
+    return _SINGLE & {types.NoneType if hint is None else hint if isinstance(hint, type) else object}
 
 
 def _elements(convert: Convert, values: Iterable[Any], mode: int, of: str = "") -> list[Any]:
