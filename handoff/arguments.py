@@ -2,19 +2,20 @@
 
 from __future__ import annotations
 
+import contextlib
 import functools
 import inspect
 import types
 import typing
-from collections.abc import Callable, Iterator, Mapping
-from typing import Any
+from collections.abc import Callable, Generator, Iterator, Mapping
+from typing import Any, NamedTuple
 
-from handoff import envelope, lanes, log, taskflow
+from handoff import envelope, hints, lanes, log, parcel, taskflow
 from handoff.config import DEEPEST
 from handoff.containers import CONTAINERS, levels
 from handoff.defaults import default_store
 from handoff.envelope import MARK, Handoff, Inline, Stored
-from handoff.errors import EnvelopeError
+from handoff.errors import ConfigError, EnvelopeError, MismatchError
 from handoff.store import Store
 
 _HANDOFFS = frozenset({Inline, Stored})
@@ -22,8 +23,21 @@ _OPENED = CONTAINERS | _HANDOFFS
 # Above it, and where a value holds itself, nodes are looked at one by one.
 _MOST_NODES = 2_000_000
 _UNIONS = (types.UnionType, typing.Union)
+# All others are objects, which stay as they are: the context that Airflow passes is full of them.
+_PLAIN = CONTAINERS | {str, int, float, bool, type(None)}
 
-_Visit = Callable[[Handoff, Any], Any]
+_PLAIN_CODECS = frozenset({"plain", "tree"})
+
+#: Is given what is to be loaded, its type, and where it stands.
+_Visit = Callable[[Handoff, Any, str], Any]
+
+
+class _Parameter(NamedTuple):
+    """What is known of an argument's value: its name, its type, and whether None may stand for none."""
+
+    name: str
+    hint: Any = Any
+    may_be_none: bool = False
 
 
 class Loader:
@@ -40,60 +54,81 @@ class Loader:
                 "the function was called with the entries of an envelope, in place of arguments",
                 remedy="Put @offload below the @task of what its op_args or op_kwargs take",
             )
-        found: list[tuple[Handoff, Any]] = []
+        found: list[tuple[Handoff, Any, str]] = []
         fetched: dict[int, list[Any]] = {}
 
-        def collect(handoff: Handoff, hint: Any) -> None:
-            found.append((handoff, hint))
+        def collect(handoff: Handoff, hint: Any, where: str) -> None:
+            found.append((handoff, hint, where))
 
         walked = self._walk_all(args, kwargs, _Walk(self._reader, fetched, collect))
-        if not found:
-            return walked
-        values = self._load_all(found)
-        return self._walk_all(args, kwargs, _Walk(self._reader, fetched, lambda *_: next(values)))
+        if found:
+            values = self._load_all(found)
+            walked = self._walk_all(args, kwargs, _Walk(self._reader, fetched, lambda *_: next(values)))
+        return self._fit_all(args, kwargs, walked)
 
     def _walk_all(
         self, args: tuple[Any, ...], kwargs: dict[str, Any], walk: _Walk
     ) -> tuple[tuple[Any, ...], dict[str, Any]]:
-        positional, named, others, rest = self._hints
-        hints = [*positional[: len(args)], *[others] * (len(args) - len(positional))]
+        parameters = self._parameters_of(args)
         return (
-            tuple(walk.value(value, hint, 0) for value, hint in zip(args, hints, strict=True)),
-            {name: walk.value(value, named.get(name, rest), 0) for name, value in kwargs.items()},
+            tuple(walk.value(value, one.hint, 0, one.name) for value, one in zip(args, parameters, strict=True)),
+            {name: walk.value(value, self._named(name).hint, 0, name) for name, value in kwargs.items()},
         )
 
-    def _load_all(self, found: list[tuple[Handoff, Any]]) -> Iterator[Any]:
-        with log.loads([handoff for handoff, _ in found]):
+    def _fit_all(
+        self, args: tuple[Any, ...], kwargs: dict[str, Any], loaded: tuple[tuple[Any, ...], dict[str, Any]]
+    ) -> tuple[tuple[Any, ...], dict[str, Any]]:
+        """Make records of plain arguments whose types name them; what was loaded is already."""
+        return (
+            tuple(map(_fit, args, loaded[0], self._parameters_of(args))),
+            {name: _fit(value, loaded[1][name], self._named(name)) for name, value in kwargs.items()},
+        )
+
+    def _load_all(self, found: list[tuple[Handoff, Any, str]]) -> Iterator[Any]:
+        with log.loads([handoff for handoff, _, _ in found]):
             return iter(
-                lanes.in_order((envelope.weight_of(handoff), self._call(handoff, hint)) for handoff, hint in found)
+                lanes.in_order((envelope.weight_of(handoff), self._call(handoff, *of)) for handoff, *of in found)
             )
 
-    def _call(self, handoff: Handoff, hint: Any) -> Callable[[], Any]:
-        if envelope.is_bound(handoff):
-            return functools.partial(handoff.load, hint)
-        return functools.partial(self._reader().get, handoff, hint)
+    def _call(self, handoff: Handoff, hint: Any, where: str) -> Callable[[], Any]:
+        load = handoff.load if envelope.is_bound(handoff) else functools.partial(self._reader().get, handoff)
+
+        def call() -> Any:
+            with _said(where):
+                # A table's library is told by its class alone.
+                return load(hint if handoff.codec in _PLAIN_CODECS else _without_none(hint))
+
+        return call
 
     def _reader(self) -> Store:
         return self._given_store or default_store()
 
     @functools.cached_property
-    def _hints(self) -> tuple[list[Any], dict[str, Any], Any, Any]:
-        """The types that positional, named, further positional and further named arguments are annotated with."""
-        positional: list[Any] = []
-        named: dict[str, Any] = {}
-        others: Any = Any
-        rest: Any = Any
+    def _known(self) -> tuple[list[_Parameter], dict[str, _Parameter], _Parameter, _Parameter]:
+        """The positional and the named parameters, and those for further positional and further named arguments."""
+        positional: list[_Parameter] = []
+        named: dict[str, _Parameter] = {}
+        others = rest = _Parameter("args")
         for name, parameter in _parameters(self._function).items():
-            hint = resolve_hint(self._function, parameter.annotation)
+            known = _Parameter(name, _hint_of(self._function, parameter.annotation), parameter.default is None)
             if parameter.kind is parameter.VAR_POSITIONAL:
-                others = hint
+                others = known
             elif parameter.kind is parameter.VAR_KEYWORD:
-                rest = hint
+                rest = known
             else:
-                named[name] = hint
+                named[name] = known
                 if parameter.kind is not parameter.KEYWORD_ONLY:
-                    positional.append(hint)
+                    positional.append(known)
         return positional, named, others, rest
+
+    def _parameters_of(self, args: tuple[Any, ...]) -> list[_Parameter]:
+        positional, _, others, _ = self._known
+        more = range(len(args) - len(positional))
+        return [*positional[: len(args)], *(others._replace(name=f"{others.name}[{number}]") for number in more)]
+
+    def _named(self, name: str) -> _Parameter:
+        _, named, _, rest = self._known
+        return named.get(name) or rest._replace(name=name)
 
 
 class _Walk:
@@ -106,32 +141,33 @@ class _Walk:
         #: What became of each container: one may stand at many places, or hold itself.
         self._walked: dict[tuple[int, int], Any] = {}
 
-    def value(self, value: Any, hint: Any, depth: int) -> Any:
+    def value(self, value: Any, hint: Any, depth: int, where: str) -> Any:
         kind = type(value)
         if _is_handoff(hint):
             return value if value is None or kind in _HANDOFFS else envelope.bind(envelope.read(value), self._reader())
         if kind in _HANDOFFS:
-            return self._visit(value, hint)
+            return self._visit(value, hint, where)
         if envelope.is_envelope(value):
-            return self._visit(Handoff.from_json(value), hint)
+            return self._visit(Handoff.from_json(value), hint, where)
         if kind in CONTAINERS and depth < DEEPEST:  # what is nested deeper is no message
             if depth or _mentions_handoff(hint) or _holds_handoffs(value):
-                return self._container_once(value, hint, depth + 1)
+                return self._container_once(value, hint, depth + 1, where)
         elif taskflow.is_lazy_sequence(kind):
             nodes = self._fetched.get(id(value))
             if nodes is None:
                 nodes = self._fetched[id(value)] = taskflow.fetch(value)
-            return [self.value(node, _hint_of_elements(hint), depth) for node in nodes]
+            inner = _hint_of_elements(hint)
+            return [self.value(node, inner, depth, f"{where}[{number}]") for number, node in enumerate(nodes)]
         return value
 
-    def _container_once(self, value: Any, hint: Any, depth: int) -> Any:
+    def _container_once(self, value: Any, hint: Any, depth: int, where: str) -> Any:
         place = (id(value), id(hint))
         if place not in self._walked:
             self._walked[place] = value
-            self._walked[place] = self._container(value, hint, depth)
+            self._walked[place] = self._container(value, hint, depth, where)
         return self._walked[place]
 
-    def _container(self, value: Any, hint: Any, depth: int) -> Any:
+    def _container(self, value: Any, hint: Any, depth: int, where: str) -> Any:
         if _is_entry(value):
             raise EnvelopeError(
                 "a task was mapped over the entries of an envelope, in place of the elements of a result",
@@ -144,10 +180,9 @@ class _Walk:
         asks = _is_handoff(hint) if hints is None else any(map(_is_handoff, hints))
         if not asks and _OPENED.isdisjoint(kinds) and not any(map(taskflow.is_lazy_sequence, kinds)):
             return value
-        if hints is None:
-            loaded = [self.value(node, hint, depth) for node in nodes]
-        else:
-            loaded = [self.value(node, own, depth) for node, own in zip(nodes, hints, strict=True)]
+        steps = [f"{where}[{key!r:.40}]" for key in (value if type(value) is dict else range(len(nodes)))]
+        each = zip(nodes, [hint] * len(nodes) if hints is None else hints, steps, strict=True)
+        loaded = [self.value(node, own, depth, step) for node, own, step in each]
         if all(before is after for before, after in zip(nodes, loaded, strict=True)):
             return value
         return dict(zip(value, loaded, strict=True)) if type(value) is dict else type(value)(loaded)
@@ -177,18 +212,43 @@ def _is_entry(value: Any) -> bool:
 
 def resolve_hint(function: Callable[..., Any], annotation: Any) -> Any:
     """Give the type an annotation means, each by itself; one that means nothing here counts as absent."""
+    return _without_none(_hint_of(function, annotation))
+
+
+def _hint_of(function: Callable[..., Any], annotation: Any) -> Any:
     if annotation is inspect.Parameter.empty:
         return Any
+    inner = inspect.unwrap(function)
+    inside = dict[str, Any]()
+    with contextlib.suppress(TypeError, ValueError):  # no function of Python's own, or a name that has no value yet
+        inside.update(inspect.getclosurevars(inner).nonlocals)
+    return hints.resolve(annotation, inside, getattr(inner, "__globals__", {}), extras=False)
 
-    def holder() -> None: ...
 
-    holder.__annotations__ = {"hint": annotation}
-    names = getattr(inspect.unwrap(function), "__globals__", {})
+def _fit(given: Any, value: Any, parameter: _Parameter) -> Any:
+    """Give a plain argument as the records that its parameter names; one that was loaded, or is an object, stays."""
+    hint = parameter.hint
+    if type(value) not in _PLAIN or type(given) in _HANDOFFS or envelope.is_envelope(given) or _mentions_handoff(hint):
+        return value
+    if value is None and parameter.may_be_none:
+        return value
+    with _said(parameter.name):
+        return parcel.of_given(value, hint)
+
+
+@contextlib.contextmanager
+def _said(where: str) -> Generator[None]:
+    """Let an error say which argument it is of."""
     try:
-        hint = typing.get_type_hints(holder, globalns=names)["hint"]
-    except Exception:  # noqa: BLE001 - an annotation is any expression, and may raise anything
-        return Any
-    return _without_none(hint)
+        yield
+    except MismatchError as error:
+        inside = f"{where}{'' if error.path.startswith('[') else '.' if error.path else ''}{error.path}"
+        error.args = (f"{inside}{str(error).removeprefix(error.path or 'the value')}",)
+        error.path = inside
+        raise
+    except ConfigError as error:
+        error.args = (f"{where}: {error}",)
+        raise
 
 
 def _parameters(function: Callable[..., Any]) -> Mapping[str, inspect.Parameter]:
@@ -199,6 +259,7 @@ def _parameters(function: Callable[..., Any]) -> Mapping[str, inspect.Parameter]
 
 
 def _is_handoff(hint: Any) -> bool:
+    hint = _without_none(hint)
     return isinstance(hint, type) and issubclass(hint, Handoff)
 
 
@@ -212,11 +273,13 @@ def _mentions_handoff(hint: Any) -> bool:
 
 
 def _hint_of_elements(hint: Any) -> Any:
+    hint = _without_none(hint)
     arguments = [argument for argument in typing.get_args(hint) if argument is not Ellipsis]
-    return _without_none(arguments[-1]) if arguments and typing.get_origin(hint) not in _UNIONS else Any
+    return arguments[-1] if arguments and typing.get_origin(hint) not in _UNIONS else Any
 
 
 def _hints_of_tuple(hint: Any, length: int) -> list[Any] | None:
     """Give the types of a tuple's elements, where each has one of its own."""
+    hint = _without_none(hint)
     arguments = typing.get_args(hint) if typing.get_origin(hint) is tuple else ()
-    return [*map(_without_none, arguments)] if Ellipsis not in arguments and len(arguments) == length else None
+    return [*arguments] if Ellipsis not in arguments and len(arguments) == length else None

@@ -19,6 +19,7 @@
     │  mend the program or its settings
     ├── IdentityError     LookupError         which task is running is not certain
     ├── ConfigError       ValueError          a setting has no meaning
+    ├── MismatchError     TypeError           a value is not of the type that its reader names
     └── DependencyError   ImportError         an extra is not installed
 
 Each one also inherits the builtin named beside it, carries facts as attributes, and survives pickle.
@@ -100,6 +101,13 @@ class IdentityError(HandoffError, LookupError):
 
 class ConfigError(HandoffError, ValueError):
     """A setting, or a use of the library, has no meaning."""
+
+
+class MismatchError(HandoffError, TypeError):
+    """A value is not of the type that its reader names. Mend the annotation, or the producer."""
+
+    #: Where in the value, such as ``flights[3].price``; empty for the value itself.
+    path: str = ""
 
 
 class DependencyError(HandoffError, ImportError):

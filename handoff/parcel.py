@@ -110,10 +110,10 @@ def wrap(value: object, limit: int | None, *, alone: bool, preview: bool) -> Inl
 
 
 def unwrap_inline(handoff: Inline, type: Any, columns: Sequence[str] | None) -> Any:
-    """Give the value that a handoff holds. Raises: `DamagedError`, `EnvelopeError`, `LimitError`."""
+    """Give the value that a handoff holds. Raises: as `unwrap`, and `EnvelopeError`."""
     if handoff.codec == envelope.PLAIN:
         _check_columns(columns, handoff.codec)
-        return handoff.to_json()
+        return of_given(handoff.to_json(), type)
     if hashlib.sha256(handoff.data).hexdigest() != handoff.sha256:
         raise DamagedError("the data of this inline handoff does not match its digest", remedy=RERUN)
     reading = Reading(handoff.type, INLINE_SIZE, type, columns=columns, file_name=handoff.file_name or "")
@@ -137,15 +137,25 @@ def unwrap_stored(handoff: Stored, source: Source, type: Any, limit: int, column
 
 
 def unwrap(source: Source, at: Address, type: Any, limit: int, columns: Sequence[str] | None) -> Any:
-    """Give the value of the artifact at an address. Raises: `DamagedError`, `LimitError`, `DependencyError`.
+    """Give the value of the artifact at an address.
 
-    Where the reader asks for a file, it is given the bytes that stand there, whatever they are.
+    Where the reader asks for a file, it is given the bytes that stand there, whatever they are. Raises: `DamagedError`,
+    `LimitError`, `DependencyError`, `MismatchError`, `ConfigError`.
     """
     if files.is_asked_for(type):
         return _decode(codecs.FILE, source, Reading("handoff.File", limit, type, None, columns, at.key))
     header = _header(source, at)
     reading = Reading(header.type, limit, type, header, columns)
     return _decode(header.codec, source, reading)
+
+
+def of_given(value: Any, type: Any) -> Any:
+    """Give a plain value as the records that ``type`` names, if it does. Raises: `MismatchError`."""
+    if type is Any:
+        return value
+    from handoff import conversion
+
+    return conversion.of_given(value, type)
 
 
 def address_of(source: Source) -> Address:

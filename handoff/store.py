@@ -156,10 +156,12 @@ class Store:
     def get(self, x: Any, type: Any = Any, columns: Sequence[str] | None = None) -> Any:
         """Give the value of a handoff, an envelope or an address; anything else is a plain value, given back as it is.
 
-        Arguments: ``type``, the reader's own choice of library for a table (``pd.DataFrame``, ``pa.Table``).
+        Arguments: ``type``, the reader's own choice of library for a table (``pd.DataFrame``, ``pa.Table``), or of the
+        type of records (``list[Flight]``), which plain data become as well.
         Guarantees: the value is identical to the one that was put, or an error says why not.
         Raises: `MissingError`, `StaleError`, `DamagedError`, `DeniedError`, `UnreachableError`, `EnvelopeError`,
-        `LimitError`, `DependencyError`.
+        `LimitError`, `DependencyError`; `MismatchError` where it is not of that type, and `ConfigError` for records
+        that are read as no type.
         """
         if envelope.is_envelope(x):
             x = Handoff.from_json(x)
@@ -169,7 +171,7 @@ class Store:
             return parcel.unwrap_inline(x, type, columns)
         if isinstance(x, Address):
             return self._get_at(x, type, columns)
-        return x
+        return parcel.of_given(x, type)
 
     def exists(self, address: Address) -> bool:
         """Whether an artifact stands at an address. Raises: `DeniedError`, `UnreachableError`."""

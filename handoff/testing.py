@@ -13,15 +13,16 @@ from typing import TYPE_CHECKING, Any
 from uuid import UUID
 
 from handoff.address import Address
-from handoff.codecs._scalars import name_of
+from handoff.codecs import _records
 from handoff.errors import DependencyError, MissingError
+from handoff.records import kind_of, name_of
 from handoff.store import Store
 
 if TYPE_CHECKING:
     from hypothesis.strategies import SearchStrategy
 
 
-def same(left: Any, right: Any) -> bool:
+def same(left: Any, right: Any) -> bool:  # noqa: PLR0911 - one line for each kind of value
     """Whether two values are identical: type, float bits, order of dicts, zone and fold, all the way down."""
     kind = type(left)
     if kind is not type(right):
@@ -32,6 +33,11 @@ def same(left: Any, right: Any) -> bool:
         return same(list(left.items()), list(right.items()))
     if kind in (set, frozenset):
         return _same_elements(left, right)
+    if kind_of(kind) == "enum":
+        return left is right or (left.name, left.value) == (right.name, right.value)
+    take = _records.taker(kind)
+    if take:
+        return same(take(left), take(right))
     compare = _COMPARE.get(name_of(kind).partition(".")[0])
     return bool(compare(left, right) if compare else _essence(left) == _essence(right))
 

@@ -34,10 +34,13 @@ SILENT = {
     tokenize.COMMENT, tokenize.NL, tokenize.NEWLINE, tokenize.INDENT, tokenize.DEDENT, tokenize.ENDMARKER,
 }  # fmt: skip
 # Rooms that work with libraries which the core does not need. Each is one of its kind, and none knows another.
-WITH_EXTRAS = ("integrations/", "testing.py", "codecs/array.py", "codecs/table.py")
+WITH_EXTRAS = (
+    "integrations/", "testing.py", "codecs/array.py", "codecs/table.py",
+    "building.py", "codecs/_records.py", "conversion.py", "hints.py", "records.py",
+)  # fmt: skip
 PUBLIC = [
     "Address", "ConfigError", "DamagedError", "DeniedError", "DependencyError", "EncodeError", "EnvelopeError", "File", "Handoff",
-    "HandoffError", "IdentityError", "Inline", "LimitError", "MissingError", "StaleError", "Store", "Stored", "SupersededError",
+    "HandoffError", "IdentityError", "Inline", "LimitError", "MismatchError", "MissingError", "StaleError", "Store", "Stored", "SupersededError",
     "UnreachableError", "default_store", "offload", "run",
 ]  # fmt: skip
 

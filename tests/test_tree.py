@@ -3,9 +3,7 @@
 from __future__ import annotations
 
 import collections
-import dataclasses
 import datetime as dt
-import enum
 import hashlib
 import json
 import struct
@@ -13,7 +11,7 @@ import threading
 from decimal import Decimal, localcontext
 from importlib import resources
 from pathlib import Path, PurePosixPath, PureWindowsPath
-from typing import Any, NamedTuple
+from typing import Any
 from uuid import UUID, SafeUUID
 from zoneinfo import ZoneInfo
 
@@ -124,23 +122,6 @@ def test_both_ways_to_look_at_a_tree_agree(value: Any) -> None:
     assert found[0] == found[1]
 
 
-class Colour(enum.IntEnum):
-    RED = 1
-
-
-class Point(NamedTuple):
-    x: int
-
-
-@dataclasses.dataclass
-class Flight:
-    number: int
-
-
-class Struct(msgspec.Struct):
-    x: int
-
-
 class Text(str):
     __slots__ = ()
 
@@ -159,10 +140,6 @@ REFUSED = [
     ({"x": {(1, range(2)): 1}}, "x.keys()[0][1]", "range"),
     ((Text("a"),), "[0]", "a mere str"),
     ({"n": collections.OrderedDict()}, "n", "a mere dict"),
-    ([Colour.RED], "[0]", "is a record"),
-    ([Point(1)], "[0]", "is a record"),
-    ([Flight(1)], "[0]", "is a record"),
-    ([Struct(1)], "[0]", "is a record"),
     ({"when": dt.datetime(2013, 1, 1, tzinfo=OtherZone())}, "when", "OtherZone"),
     ({"when": dt.time(1, tzinfo=dt.timezone(dt.timedelta(hours=1), Text("x")))}, "when", "a mere str"),
     ({"when": dt.datetime(2013, 1, 1, tzinfo=ZONE_OF_A_FILE)}, "when", "ZoneInfo"),
@@ -318,7 +295,7 @@ def test_any_bytes_are_a_value_or_damage(data: bytes) -> None:
     assert type(value) is list
 
 
-@given(code=st.integers(1, 16), content=st.binary(max_size=40))
+@given(code=st.integers(1, 18), content=st.binary(max_size=40))
 def test_any_extension_is_a_value_or_damage(code: int, content: bytes) -> None:
     """Whatever the content of an extension, decoding gives a value, or one of this library's errors."""
     try:

@@ -14,10 +14,12 @@ import msgspec
 from msgspec import Raw
 from msgspec.msgpack import Ext
 
-from handoff.codecs import _scalars
+from handoff import records
+from handoff.codecs import _records, _scalars
 from handoff.codecs._scalars import Unencodable
 from handoff.config import DEEPEST
 from handoff.errors import LimitError
+from handoff.records import LONGEST_NAME, Member, Record, kind_of, name_of
 from handoff.sizes import human_size
 
 #: The most bytes of MessagePack: the objects take some six times as much memory.
@@ -28,9 +30,12 @@ CONTAINER, POINTER = 56, 8
 NATIVE_KEYS = frozenset({str, int, float, bool, type(None), bytes})
 
 TUPLE, SET, FROZENSET, MAP = range(1, 5)
+RECORD, ENUM = 17, 18
 
 _BYTES = (str, bytes, bytearray)
+_CONTAINERS = frozenset({list, tuple, set, frozenset, dict})
 _LABEL = 40
+_PARTS = 3  # of a record, where the third matters
 
 _dump = msgspec.msgpack.Encoder().encode
 
@@ -46,27 +51,31 @@ def encode(value: object, label: Callable[[object, int], str]) -> bytes:
         raise LimitError(f"a part of the value is too large for MessagePack: {error}") from None
 
 
-def decode(payload: bytes) -> Any:
-    """Decode what `encode`, or MessagePack alone, made.
+def decode(payload: bytes) -> tuple[Any, bool]:
+    """Decode what `encode`, or MessagePack alone, made, and tell whether records stand in it.
 
     Raises: `LimitError`, `DependencyError`, or any of the errors of msgspec and Python for bytes they cannot read.
     """
     depth = 0
+    holds_records = False
 
     def unpack(code: int, content: memoryview) -> Any:
-        nonlocal depth
-        if code > MAP:
+        nonlocal depth, holds_records
+        if MAP < code < RECORD:
             return _scalars.unpack(code, bytes(content))
         # Counted here, because each extension is decoded by a call within a call.
         if depth == DEEPEST:
             raise too_deep()
         depth += 1
-        found = _unpack(code, load(content))
+        nodes = load(content)
         depth -= 1
-        return found
+        if code <= MAP:
+            return _unpack(code, nodes)
+        holds_records = True
+        return _unpack_record(code, nodes)
 
     load = msgspec.msgpack.Decoder(ext_hook=unpack).decode
-    return load(payload)
+    return load(payload), holds_records
 
 
 def check_size(size: int) -> None:
@@ -102,15 +111,47 @@ class _Packer:
         }
 
     def pack(self, value: Any, depth: int) -> Any:
-        pack = self._kinds.get(type(value))
+        kind = type(value)
+        pack = self._kinds.get(kind)
         if pack is None:
-            self._size += len(value) if type(value) in _BYTES else 0
+            if not _scalars.is_single(kind) and self._learn(kind):
+                return self.pack(value, depth)
+            self._size += len(value) if kind in _BYTES else 0
             return _scalars.pack(value)
         if depth == DEEPEST:
             raise too_deep()
-        self._size += CONTAINER + len(value) * POINTER
+        self._size += CONTAINER + (len(value) * POINTER if kind in _CONTAINERS else 0)
         check_size(self._size)
         return pack(value, depth + 1)
+
+    def _learn(self, kind: type) -> bool:
+        """Find out once how the records of a class are packed; False for any other class."""
+        if kind_of(kind) == "enum":
+            self._kinds[kind] = self._member
+        elif take := _records.taker(kind):
+            name = name_of(kind)
+            self._kinds[kind] = lambda value, depth: Ext(RECORD, self._record(name, *take(value), depth))
+        return kind in self._kinds
+
+    def _record(self, name: str, fields: dict[str, Any], given: list[str] | None, depth: int) -> bytes:
+        content = [name, fields] if given is None else [name, fields, given]
+        if NATIVE_KEYS.issuperset(map(type, fields.values())):
+            try:
+                data = _dump(content)
+            except (OverflowError, UnicodeEncodeError):  # an int beyond 64 bits, a lone surrogate
+                pass
+            else:
+                self._size += len(data)
+                return data
+        content[1] = self._dict(fields, depth)
+        return _dump(content)
+
+    def _member(self, value: Any, _: int) -> Ext:
+        name = name_of(type(value))
+        if records.is_flag(type(value)):
+            return Ext(ENUM, _dump([name, [member._name_ for member in value], _scalars.pack(value._value_)]))
+        single = _scalars.is_single(type(value._value_))
+        return Ext(ENUM, _dump([name, value._name_, *([_scalars.pack(value._value_)] if single else ())]))
 
     def _list(self, value: list[Any] | tuple[Any, ...], depth: int) -> list[Any]:
         packed: list[Any] = []
@@ -165,3 +206,20 @@ def _unpack(code: int, nodes: Any) -> Any:
     if len(found) != len(nodes):
         raise ValueError(f"extension {code} holds an element twice")
     return found
+
+
+def _unpack_record(code: int, nodes: Any) -> Any:
+    if not isinstance(nodes, list):
+        raise TypeError(f"extension {code} holds no array")
+    parts: Any = nodes if len(nodes) == _PARTS else [*nodes, None]
+    name, content, rest = parts
+    if code == RECORD:
+        is_right = isinstance(content, dict) and isinstance(rest, list | None)
+        texts = [name, *content, *(rest or ())]
+    else:
+        is_right = isinstance(content, str | list) and not isinstance(rest, list | dict | Record | Member)
+        texts = [name, *content]
+    if not is_right or not all(isinstance(text, str) for text in texts) or len(name) > LONGEST_NAME:
+        raise ValueError(f"extension {code} holds no record")
+    make: Any = Record if code == RECORD else Member
+    return make(name, content, rest)

@@ -21,6 +21,7 @@ import msgspec
 from msgspec.msgpack import Ext
 
 from handoff.errors import DependencyError
+from handoff.records import Located, name_of
 
 TEXT, INT, BYTEARRAY, COMPLEX, DECIMAL, UUID_, DATE, TIME, DATETIME, TIMEDELTA, PATH, NUMPY = range(5, 17)
 
@@ -37,22 +38,8 @@ _SAFETY = (SafeUUID.unknown, SafeUUID.safe, SafeUUID.unsafe)
 _dump = msgspec.msgpack.Encoder().encode
 
 
-class Unencodable(Exception):  # noqa: N818 - it says what a node is; EncodeError is the error that users see
-    """A node that cannot be kept; its path is put together while the error rises through the containers."""
-
-    def __init__(self, why: str, remedy: str) -> None:
-        super().__init__(why)
-        self.why = why
-        self.remedy = remedy
-        self._steps: list[str] = []
-
-    def below(self, step: str) -> Unencodable:
-        self._steps.append(step)
-        return self
-
-    @property
-    def path(self) -> str:
-        return "".join(reversed(self._steps)).removeprefix(".")
+class Unencodable(Located):
+    """A node that cannot be kept."""
 
 
 def pack(value: Any) -> Any:
@@ -74,12 +61,6 @@ def unpack(code: int, content: bytes) -> Any:
     Raises: `DependencyError`, or any of the errors that Python's own types raise for content they cannot read.
     """
     return _UNPACK[code](content)
-
-
-def name_of(kind: type) -> str:
-    """Name a type by its package and name, which stay when a library moves its modules."""
-    package = str(kind.__module__).partition(".")[0]
-    return kind.__qualname__ if package == "builtins" else f"{package}.{kind.__qualname__}"
 
 
 def _pack_int(value: int) -> Any:
@@ -241,8 +222,8 @@ _load = msgspec.msgpack.Decoder(ext_hook=_unpack_extension).decode
 def _refuse(value: object) -> Unencodable:
     kind = type(value)
     name = name_of(kind)
-    if _is_record(kind):
-        return Unencodable(f"{name} is a record, and records are not kept yet", "Return its fields as a dict")
+    if hasattr(kind, "get_secret_value"):
+        return Unencodable(f"{name}, a secret, which is not written down", "Let the reader fetch it where it is kept")
     for base in (dict, list, tuple, set, str, int, float, bytes, dt.datetime):
         if isinstance(value, base):
             return Unencodable(
@@ -252,16 +233,9 @@ def _refuse(value: object) -> Unencodable:
     return Unencodable(name, "Convert it to a plain Python value, or hand it over by itself where a codec takes it")
 
 
-def _is_record(kind: type) -> bool:
-    marks = (
-        "__dataclass_fields__",
-        "__attrs_attrs__",
-        "__struct_fields__",
-        "__pydantic_fields__",
-        "_fields",
-        "__members__",
-    )
-    return any(hasattr(kind, mark) for mark in marks)
+def is_single(kind: type) -> bool:
+    """Whether a type is one of those that `pack` takes, numpy's aside."""
+    return kind in _PACK
 
 
 def _itself(value: Any) -> Any:

@@ -21,9 +21,10 @@ from handoff.artifact import Header, Sink
 from handoff.codecs import _containers
 from handoff.codecs._containers import CONTAINER, NATIVE_KEYS, POINTER, check_size, too_deep
 from handoff.codecs._reading import Reading
-from handoff.codecs._scalars import Unencodable, name_of
+from handoff.codecs._scalars import Unencodable
 from handoff.config import DEEPEST, INLINE_SIZE
 from handoff.errors import DamagedError, EncodeError, HandoffError, LimitError
+from handoff.records import Member, Record, kind_of, name_of
 from handoff.sizes import human_size
 from handoff.spool import Source
 
@@ -86,7 +87,7 @@ def decode(source: Source, reading: Reading) -> Any:
     """Decode what `encode` made. See `handoff.codecs.Codec`."""
     payload = reading.payload(source, _containers.LARGEST).data()
     try:
-        value = _containers.decode(payload)
+        value, holds_records = _containers.decode(payload)
         _check_depth(value)
     except HandoffError:
         raise
@@ -102,9 +103,14 @@ def decode(source: Source, reading: Reading) -> Any:
         raise DamagedError(f"the payload cannot be decoded: {error}") from None
     except MemoryError:
         raise LimitError(f"the payload of {human_size(len(payload))} needs more memory than there is") from None
-    if name_of(value.__class__) != reading.name:
-        raise DamagedError(f"the payload is a {name_of(value.__class__)}, and a {reading.name} was recorded")
-    return value
+    found = value.name if isinstance(value, Record | Member) else name_of(value.__class__)
+    if found != reading.name:
+        raise DamagedError(f"the payload is a {found}, and a {reading.name} was recorded")
+    if reading.type is Any and not holds_records:
+        return value
+    from handoff import conversion
+
+    return conversion.of_decoded(value, reading.type, holds_records=holds_records)
 
 
 def _encode_natively(value: object) -> bytes | None:
@@ -166,9 +172,10 @@ def _check_depth(value: object) -> None:
     level = [value]
     for _ in range(DEEPEST + 1):
         # What the collector does not track holds no other container: mostly, that ends the search at once.
-        level = [node for node in filter(gc.is_tracked, level) if type(node) in _CONTAINERS]
+        level = [node for node in filter(gc.is_tracked, level) if type(node) in _CONTAINERS or type(node) is Record]
         if not level:
             return
+        level = [node.fields if type(node) is Record else node for node in level]
         level = gc.get_referents(*level)
     raise too_deep()
 
@@ -187,6 +194,8 @@ def _show(value: Any, depth: int) -> str:
         return f"a {kind.__name__} of {len(value):,}"
     if kind in (str, bytes, bytearray) and len(value) > _PREVIEW_TEXT:
         return f"{value[:_PREVIEW_TEXT]!r}…"
+    if kind_of(kind):  # its own repr may be long, or tell what its fields must not
+        return f"{kind.__qualname__}.{value.name}" if kind_of(kind) == "enum" else f"{kind.__qualname__}(…)"
     if kind is int and value.bit_length() > _PREVIEW_BITS:
         return f"an int of {value.bit_length():,} bits"
     return _shorten(repr(value), _PREVIEW_TEXT)

@@ -1,0 +1,393 @@
+"""What was decoded, or came as plain data, made into what a reader's type names; the type alone decides.
+
+A type is made into a function once. Types that name no record convert nothing and are not checked.
+"""
+
+from __future__ import annotations
+
+import datetime as dt
+import decimal
+import functools
+import gc
+import operator
+import types
+import typing
+from collections import abc
+from collections.abc import Callable, Iterable
+from pathlib import Path, PurePath, PurePosixPath, PureWindowsPath
+from typing import Any
+from uuid import UUID
+
+from handoff import building, hints, records
+from handoff.building import GIVEN, JSON, NAMED, PLAIN, Convert, FieldType, Misfit, expected
+from handoff.config import DEEPEST
+from handoff.errors import ConfigError, LimitError, MismatchError
+from handoff.records import Member, Record
+
+_UNIONS = (types.UnionType, typing.Union)
+_SEQUENCES = (list, abc.Sequence, abc.Iterable, abc.Collection, abc.MutableSequence)
+_SETS = (set, frozenset, abc.Set, abc.MutableSet)
+_MAPPINGS = (dict, abc.Mapping, abc.MutableMapping)
+_WRAPPERS = (typing.Annotated, typing.Required, typing.NotRequired, typing.Final, typing.ClassVar)
+_SINGLE: frozenset[Any] = frozenset({str, int, float, bool, type(None), bytes})
+_CONTAINERS = frozenset({dict, list, tuple, set, frozenset})
+_READ: dict[Any, Callable[[Any], Any]] = {
+    dt.datetime: dt.datetime.fromisoformat,
+    dt.date: dt.date.fromisoformat,
+    dt.time: dt.time.fromisoformat,
+    UUID: UUID,
+    decimal.Decimal: decimal.Decimal,
+    **{kind: kind for kind in (PurePath, Path, PurePosixPath, PureWindowsPath)},
+}
+
+
+def of_decoded(value: Any, hint: Any, *, holds_records: bool) -> Any:
+    """Give a decoded value as the type that its reader asks for.
+
+    Raises: `MismatchError` naming the path; `ConfigError` where it holds records and the type names none.
+    """
+    convert = _converter(hint)
+    if convert is not None:
+        return _run(convert, value, PLAIN)
+    if holds_records:
+        raise ConfigError(
+            f"the value holds records ({_found(value).name}), which are read as a type that the reader names"
+            + ("" if hint is Any else f", and {expected(hint)} names none"),
+            remedy=f"Annotate the parameter: {_suggest(value)}; or call store.get(…, type={_suggest(value)})",
+        )
+    return value
+
+
+def of_given(value: Any, hint: Any) -> Any:
+    """Give a plain value as the type that its reader asks for; what is an object already stays as it is.
+
+    Raises: `MismatchError` naming the path.
+    """
+    convert = _converter(hint)
+    return value if convert is None else _run(convert, value, PLAIN | GIVEN)
+
+
+def _run(convert: Convert, value: Any, mode: int) -> Any:
+    try:
+        return convert(value, mode)
+    except Misfit as misfit:
+        path = misfit.path
+        raise MismatchError(f"{path or 'the value'}: {misfit.why}", remedy=misfit.remedy, path=path) from None
+    except RecursionError:
+        raise LimitError(f"the value is nested deeper than {DEEPEST} levels, or holds itself", limit=DEEPEST) from None
+
+
+def _converter(hint: Any) -> Convert | None:
+    if hint is Any:
+        return None
+    try:
+        return _compiled(hint)
+    except TypeError:  # something in it has no hash
+        return _compiled.__wrapped__(hint)
+
+
+@functools.lru_cache(maxsize=256)
+def _compiled(hint: Any) -> Convert | None:
+    types_ = _Types()
+    convert = types_.of(hint, {})
+    return convert if types_.name_records else None
+
+
+class _Types:
+    """The types that are made into functions for one reader."""
+
+    def __init__(self) -> None:
+        self.name_records = False
+        #: Those of records, which may hold themselves.
+        self._known: dict[Any, list[Convert]] = {}
+
+    def of(self, hint: Any, bound: dict[Any, Any]) -> Convert:
+        """Give the function for a type, in which type variables stand for what they are bound to."""
+        hint = _bare(hint, bound)
+        origin, arguments = typing.get_origin(hint) or hint, typing.get_args(hint)
+        if hint is None or hint is types.NoneType:
+            return lambda value, mode: value if value is None else building.refuse(value, mode, "None")
+        if origin in _UNIONS:
+            return self._union(hint, [_bare(argument, bound) for argument in arguments], bound)
+        if origin is typing.Literal:
+            return self._literal(hint, arguments)
+        if records.kind_of(origin):
+            self.name_records = True
+            return self._record(origin, tuple(_bare(argument, bound) for argument in arguments))
+        if arguments and (make := self._container_of(origin)):
+            return make(hint, arguments, bound)
+        return _FEW.get(origin) or _leaf(origin)
+
+    def _container_of(self, origin: Any) -> Callable[[Any, tuple[Any, ...], dict[Any, Any]], Convert] | None:
+        if origin is tuple:
+            return self._tuple
+        if origin in _SEQUENCES or origin in _SETS:
+            return self._sequence
+        return self._mapping if origin in _MAPPINGS else None
+
+    def _record(self, kind: Any, arguments: tuple[Any, ...]) -> Convert:
+        key = kind, arguments
+        if key in self._known:
+            cell = self._known[key]
+            return lambda value, mode: cell[0](value, mode)  # noqa: PLW0108 - it is still empty
+        cell = self._known[key] = []
+        if records.kind_of(kind) == "enum":
+            cell.append(building.member(kind))
+            return cell[0]
+        bound = hints.bindings(kind, arguments)
+
+        if records.kind_of(kind) == "typeddict":  # which takes over the annotations of its bases
+            bound = {kind: {name: node for each in bound.values() for name, node in each.items()}}
+
+        def of(hint: hints.Hint) -> FieldType:
+            self.name_records = False
+            own = bound.get(hint.owner, {})
+            convert = self.of(hint.type, own)
+            names_record, self.name_records = self.name_records, True
+            return FieldType(convert, names_record, _as_they_are(hint.type, own))
+
+        if records.kind_of(kind) == "typeddict":
+            cell.append(building.typed_dict(kind, of))
+        else:
+            cell.append(building.record(kind, of))
+        return cell[0]
+
+    def _sequence(self, hint: Any, arguments: tuple[Any, ...], bound: dict[Any, Any]) -> Convert:
+        element = self.of(arguments[0], bound)
+        origin = typing.get_origin(hint)
+        kinds = {list: (list,), set: (set,), frozenset: (frozenset,), abc.MutableSequence: (list,)}.get(
+            origin,
+            (set, frozenset) if origin in _SETS else (list, tuple, set, frozenset)[: 4 - 2 * (origin is abc.Sequence)],
+        )
+
+        def convert(value: Any, mode: int) -> Any:
+            kind = type(value)
+            if kind not in kinds:
+                if kind is not list or not mode & PLAIN:
+                    return building.refuse(value, mode, expected(hint))
+                kind = kinds[0]
+            found = _elements(element, value, mode)
+            if kind is type(value) and all(map(operator.is_, found, value)):
+                return value
+            return found if kind is list else _unique(kind, found)
+
+        return convert
+
+    def _tuple(self, hint: Any, arguments: tuple[Any, ...], bound: dict[Any, Any]) -> Convert:
+        every = self.of(arguments[0], bound) if Ellipsis in arguments else None
+        each = [] if every else [self.of(argument, bound) for argument in arguments if argument != ()]
+
+        def convert(value: Any, mode: int) -> Any:
+            if type(value) is not tuple and not (type(value) is list and mode & PLAIN):
+                return building.refuse(value, mode, expected(hint))
+            if every:
+                found = _elements(every, value, mode)
+            else:
+                if len(value) != len(each):
+                    raise Misfit(f"expected {expected(hint)}, got {len(value)} elements")
+                found = []
+                for one, node in zip(each, value, strict=True):
+                    try:
+                        found.append(one(node, mode))
+                    except Misfit as misfit:
+                        raise misfit.below(f"[{len(found)}]") from None
+            is_same = type(value) is tuple and all(map(operator.is_, found, value))
+            return value if is_same else tuple(found)
+
+        return convert
+
+    def _mapping(self, hint: Any, arguments: tuple[Any, ...], bound: dict[Any, Any]) -> Convert:
+        of_key, of_node = self.of(arguments[0], bound), self.of(arguments[-1], bound)
+
+        def convert(value: Any, mode: int) -> Any:
+            if type(value) is not dict:
+                return building.refuse(value, mode, expected(hint))
+            keys, nodes = _elements(of_key, value, mode, ".keys()"), []
+            for key, node in value.items():
+                try:
+                    nodes.append(of_node(node, mode))
+                except Misfit as misfit:
+                    raise misfit.below(building.step(key)) from None
+            if all(map(operator.is_, keys, value)) and all(map(operator.is_, nodes, value.values())):
+                return value
+            _unique(frozenset, keys)
+            return dict(zip(keys, nodes, strict=True))
+
+        return convert
+
+    def _literal(self, hint: Any, arguments: tuple[Any, ...]) -> Convert:
+        members = {type(one): building.member(type(one)) for one in arguments if records.kind_of(type(one))}
+        self.name_records |= bool(members)
+
+        def convert(value: Any, mode: int) -> Any:
+            for one in arguments:
+                read = members.get(type(one))
+                try:
+                    if one is (read(value, mode) if read else value) or (type(one) is type(value) and one == value):
+                        return one
+                except Misfit:
+                    pass
+            return building.refuse(value, mode, expected(hint))
+
+        return convert
+
+    def _union(self, hint: Any, options: list[Any], bound: dict[Any, Any]) -> Convert:
+        each = [self.of(option, bound) for option in options]
+        by_name: dict[str, list[Convert]] = {}
+        by_type: dict[Any, list[Convert]] = {}
+        for option, convert in zip(options, each, strict=True):
+            origin = typing.get_origin(option) or option
+            if records.kind_of(origin):
+                by_name.setdefault(records.name_of(origin), []).append(convert)
+            by_type.setdefault(types.NoneType if origin is None else origin, []).append(convert)
+        if by_name:
+            by_type.pop(dict, None)  # a dict may be one of the records as well
+
+        def choose(value: Any, mode: int) -> Any:
+            is_record = type(value) in (Record, Member)
+            alone = by_name.get(value.name, ()) if is_record else by_type.get(type(value), ())
+            return alone[0](value, mode) if len(alone) == 1 else _only(each, value, mode, expected(hint))
+
+        return choose
+
+
+def _only(each: list[Convert], value: Any, mode: int, wanted: str) -> Any:
+    """Give a value as the one type of several that it fits: by the recorded names first, else by its structure."""
+    found: list[Any] = []
+    misfits: dict[str, Misfit] = {}
+    for tried in dict.fromkeys((mode | NAMED, mode)):
+        for convert in each if not found else ():
+            try:
+                found.append(convert(value, tried))
+            except Misfit as misfit:
+                misfits[misfit.path] = misfit
+    if any(one is value for one in found):
+        return value
+    if len(found) > 1 and any(found):
+        raise Misfit(f"expected {wanted}, and the value fits more than one of them")
+    if found:
+        return found[0]
+    misfits.pop("", None)
+    if len(misfits) == 1:
+        raise misfits.popitem()[1]
+    return building.refuse(value, mode, wanted)
+
+
+def _bare(hint: Any, bound: dict[Any, Any]) -> Any:
+    """Take off what says nothing of a value's type: aliases, new types, qualifiers, type variables."""
+    for _ in range(DEEPEST):
+        if isinstance(hint, typing.TypeVar):
+            hint = bound.get(hint, functools.reduce(operator.or_, hint.__constraints__ or (hint.__bound__ or Any,)))
+        elif hasattr(hint, "__supertype__"):
+            hint = hint.__supertype__
+        elif typing.get_origin(hint) in _WRAPPERS:
+            hint = typing.get_args(hint)[0]
+        elif type(hint).__name__ == "TypeAliasType":
+            hint = hint.__value__
+        else:
+            break
+    return hint
+
+
+def _as_they_are(hint: Any, bound: dict[Any, Any]) -> frozenset[Any]:
+    """Give types whose values need not be looked at to be of a type."""
+    hint = _bare(hint, bound)
+    if typing.get_origin(hint) in _UNIONS:
+        return frozenset[Any]().union(*(_as_they_are(option, bound) for option in typing.get_args(hint)))
+    if hint is Any:
+        return _SINGLE
+    return _SINGLE & {types.NoneType if hint is None else hint if isinstance(hint, type) else object}
+
+
+def _elements(convert: Convert, values: Iterable[Any], mode: int, of: str = "") -> list[Any]:
+    found: list[Any] = []
+    try:
+        for node in values:
+            found.append(convert(node, mode))  # noqa: PERF401 - how many there are tells where it stopped
+    except Misfit as misfit:
+        raise misfit.below(f"{of}[{len(found)}]") from None
+    return found
+
+
+def _unique(kind: Any, elements: list[Any]) -> Any:
+    try:
+        found = kind(elements)
+    except TypeError as error:
+        raise Misfit(str(error)) from None
+    if len(found) != len(elements):
+        raise Misfit("expected distinct elements, and two are equal")
+    return found
+
+
+# --- single values ----------------------------------------------------------------------------------------------
+
+
+def _anything(value: Any, mode: int) -> Any:
+    if not mode & GIVEN and (record := _found(value)):
+        raise Misfit(
+            f"holds a record ({record.name}), and the type here names none", "Annotate it with the record's type"
+        )
+    return value
+
+
+def _int(value: Any, mode: int) -> Any:
+    if isinstance(value, int) and not (mode & JSON and type(value) is bool):
+        return value
+    return building.refuse(value, mode, "int")
+
+
+def _float(value: Any, mode: int) -> Any:
+    if isinstance(value, float):
+        return value
+    if isinstance(value, int) and not (mode & JSON and type(value) is bool):
+        return float(value) if mode & JSON and -(2**53) <= value <= 2**53 else value
+    return building.refuse(value, mode, "float")
+
+
+def _leaf(kind: Any) -> Convert:
+    if not isinstance(kind, type) or kind is object or hasattr(kind, "__get_pydantic_core_schema__"):
+        return _anything
+    read = _READ.get(kind)
+
+    def convert(value: Any, mode: int) -> Any:
+        try:
+            if isinstance(value, kind):
+                return _anything(value, mode)
+        except TypeError:  # a protocol, say, that cannot be asked
+            return _anything(value, mode)
+        if mode & PLAIN and read and (type(value) is str or (kind is decimal.Decimal and type(value) is int)):
+            try:
+                return read(value)
+            except (ValueError, ArithmeticError):
+                raise Misfit(f"expected {expected(kind)}, got {value!r:.60}") from None
+        return building.refuse(value, mode, expected(kind))
+
+    return convert
+
+
+_FEW: dict[Any, Convert] = {Any: _anything, int: _int, float: _float}
+
+
+# --- for people -------------------------------------------------------------------------------------------------
+
+
+def _found(value: Any) -> Any:
+    """Give a record of a decoded value, if there is one."""
+    level = [value]
+    while level:
+        if not {Record, Member}.isdisjoint(map(type, level)):
+            return next(node for node in level if type(node) in (Record, Member))
+        level = gc.get_referents(*[node for node in level if type(node) in _CONTAINERS])
+    return None
+
+
+def _suggest(value: Any) -> str:
+    """Write the type that a value of records might be read as."""
+    if type(value) in (Record, Member):
+        name: str = value.name
+        return name.rpartition(".")[2]
+    if type(value) is dict and value:
+        return f"dict[{_suggest(next(iter(value)))}, {_suggest(next(iter(value.values())))}]"
+    if type(value) in _CONTAINERS and value:
+        return f"{type(value).__name__}[{_suggest(next(iter(value)))}{', ...' * (type(value) is tuple)}]"
+    return type(value).__name__

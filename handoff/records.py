@@ -1,0 +1,190 @@
+"""What a record is: a class with named fields, or an enumeration; and what stands for one before its type is known."""
+
+from __future__ import annotations
+
+import sys
+from collections.abc import Callable, Mapping
+from typing import Any, NamedTuple
+
+import msgspec
+
+from handoff import hints
+from handoff.hints import Hint
+
+LONGEST_NAME = 200
+
+
+class Record:
+    """A record as it was stored: its type's name, and its fields.
+
+    ``given`` names the fields that its maker had set, where a library keeps account of that, and not all were.
+    """
+
+    __slots__ = ("fields", "given", "name")
+
+    def __init__(self, name: str, fields: dict[str, Any], given: list[str] | None = None) -> None:
+        self.name = name
+        self.fields = fields
+        self.given = given
+
+
+class Member:
+    """A member of an enumeration as it was stored: its type's name, its own, and its value if that is a single one.
+
+    One of a flag has the names of the members that it combines.
+    """
+
+    __slots__ = ("member", "name", "value")
+
+    def __init__(self, name: str, member: str | list[str], value: Any = None) -> None:
+        self.name = name
+        self.member = member
+        self.value = value
+
+
+class Field(NamedTuple):
+    """A field of a class of records."""
+
+    name: str
+    hint: Hint
+    #: What the constructor calls it; None where it takes none.
+    init: str | None
+    #: What gives the value of a field that is left away; None where it must be there.
+    default: Callable[[], Any] | None = None
+    #: What plain data call it.
+    key: str = ""
+
+
+class Located(Exception):  # noqa: N818 - it says what a node is; users see an error of `handoff.errors`
+    """What is wrong with a node; its path is put together while this rises through the containers."""
+
+    def __init__(self, why: str, remedy: str = "") -> None:
+        super().__init__(why)
+        self.why = why
+        self.remedy = remedy
+        self._steps: list[str] = []
+
+    def below(self, step: str) -> Located:
+        self._steps.append(step)
+        return self
+
+    @property
+    def path(self) -> str:
+        return "".join(reversed(self._steps)).removeprefix(".")
+
+
+def name_of(kind: type) -> str:
+    """Name a type by its package and name, which stay when a library moves its modules."""
+    package = str(kind.__module__).partition(".")[0]
+    name = kind.__qualname__ if package == "builtins" else f"{package}.{kind.__qualname__}"
+    return name if len(name) <= LONGEST_NAME and name.isprintable() else repr(name)[1:LONGEST_NAME]
+
+
+def kind_of(kind: Any) -> str | None:
+    """Tell what makes a class one of records; None for any other. The libraries are told by their marks."""
+    if not isinstance(kind, type) or kind.__module__ == "handoff.envelope":
+        return None
+    for mark, name in _MARKS.items():
+        if hasattr(kind, mark):
+            return name
+    if issubclass(kind, tuple) and hasattr(kind, "_fields") and hasattr(kind, "_make"):
+        return "namedtuple"
+    enum = sys.modules.get("enum")
+    return "enum" if enum and issubclass(kind, enum.Enum) else None
+
+
+def is_flag(kind: type) -> bool:
+    """Whether an enumeration is one whose members combine."""
+    return issubclass(kind, sys.modules["enum"].Flag)
+
+
+def fields_of(kind: type) -> list[Field]:
+    """Give the fields of a class of records, in their order; those of a TypedDict are in its annotations."""
+    mark = kind_of(kind)
+    return _FIELDS[mark](kind, hints.of_class(kind)) if mark in _FIELDS else []
+
+
+def _of_dataclass(kind: Any, known: Mapping[str, Hint]) -> list[Field]:
+    from dataclasses import MISSING, fields
+
+    return [
+        Field(
+            field.name,
+            known.get(field.name) or Hint(hints.resolve(field.type, {}), kind),
+            field.name if field.init else None,
+            _default(field.default, field.default_factory, MISSING),
+            field.name if field.init else "",
+        )
+        for field in fields(kind)
+    ]
+
+
+def _of_attrs(kind: Any, known: Mapping[str, Hint]) -> list[Field]:
+    nothing = sys.modules["attr"].NOTHING
+    found: list[Field] = []
+    for field in kind.__attrs_attrs__:
+        factory = getattr(field.default, "factory", None) if hasattr(field.default, "takes_self") else None
+        default = _default(field.default, factory, nothing)
+        hint = known.get(field.name) or Hint(hints.resolve(field.type or Any, {}), kind)
+        found.append(Field(field.name, hint, field.alias if field.init else None, default, field.name))
+    return found
+
+
+def _of_struct(kind: Any, known: Mapping[str, Hint]) -> list[Field]:
+    return [
+        Field(
+            field.name,
+            known.get(field.name, Hint(field.type, kind)),
+            field.name,
+            _default(field.default, field.default_factory, msgspec.NODEFAULT),
+            field.encode_name,
+        )
+        for field in msgspec.structs.fields(kind)
+    ]
+
+
+def _of_pydantic(kind: Any, _: Mapping[str, Hint]) -> list[Field]:
+    return [
+        Field(name, Hint(field.annotation, kind), name, None if field.is_required() else _later(field), name)
+        for name, field in kind.model_fields.items()
+    ]
+
+
+def _of_namedtuple(kind: Any, known: Mapping[str, Hint]) -> list[Field]:
+    return [
+        Field(
+            name,
+            known.get(name, Hint(Any, kind)),
+            name,
+            _default(kind._field_defaults.get(name, kind), None, kind),
+            name,
+        )
+        for name in kind._fields
+    ]
+
+
+def _later(field: Any) -> Callable[[], Any]:
+    return lambda: field.get_default(call_default_factory=True, validated_data={})
+
+
+def _default(default: Any, factory: Any, missing: Any) -> Callable[[], Any] | None:
+    if factory is not None and factory is not missing:
+        given: Callable[[], Any] = factory
+        return given
+    return None if default is missing else lambda: default
+
+
+_MARKS = {
+    "__dataclass_fields__": "dataclass",
+    "__attrs_attrs__": "attrs",
+    "__struct_fields__": "struct",
+    "__pydantic_validator__": "pydantic",
+    "__required_keys__": "typeddict",
+}
+_FIELDS: dict[str | None, Callable[[Any, Mapping[str, Hint]], list[Field]]] = {
+    "dataclass": _of_dataclass,
+    "attrs": _of_attrs,
+    "struct": _of_struct,
+    "pydantic": _of_pydantic,
+    "namedtuple": _of_namedtuple,
+}

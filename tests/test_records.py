@@ -1,0 +1,630 @@
+"""Records: what is put comes back as the type that its reader names, exactly, or an error says where it does not fit."""
+
+from __future__ import annotations
+
+import collections
+import dataclasses
+import datetime as dt
+import enum
+import functools
+import json
+from collections.abc import Iterable, Mapping, Sequence
+from decimal import Decimal
+from pathlib import Path, PurePosixPath
+from typing import (
+    Annotated,
+    Any,
+    ClassVar,
+    Generic,
+    Literal,
+    NamedTuple,
+    NewType,
+    NotRequired,
+    Optional,
+    Required,
+    TypedDict,
+    TypeVar,
+    Union,
+)
+from uuid import UUID
+
+import attrs
+import msgspec
+import pydantic
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from handoff import Address, ConfigError, DamagedError, EncodeError, LimitError, MismatchError, Store
+from handoff.codecs import Reading, _containers, tree
+from handoff.spool import Source
+from handoff.testing import same
+
+ADDRESS = Address("dag", "run", "task")
+T = TypeVar("T")
+Number = NewType("Number", int)
+PACK = msgspec.msgpack.encode
+
+
+class Colour(enum.Enum):
+    RED = "red"
+    PAIR = (1, 2)
+    NOTHING = None
+
+
+class Level(enum.IntEnum):
+    LOW = 1
+
+
+class Word(enum.StrEnum):
+    A = "a"
+
+
+class Right(enum.Flag):
+    READ = enum.auto()
+    WRITE = enum.auto()
+    BOTH = READ | WRITE
+
+
+class Bits(enum.IntFlag):
+    ONE = 1
+
+
+class Leg(NamedTuple):
+    origin: str
+    km: float = 0.0
+
+
+Old = collections.namedtuple("Old", ["a", "b"])
+
+
+@dataclasses.dataclass
+class Flight:
+    number: int
+    price: float = 1.0
+    colour: Colour = Colour.RED
+    legs: list[Leg] = dataclasses.field(default_factory=list)
+    next: Flight | None = None
+    CLASS: ClassVar[int] = 3
+
+
+@dataclasses.dataclass(frozen=True, slots=True, kw_only=True)
+class Frozen:
+    when: dt.datetime
+    tags: frozenset[str] = frozenset()
+    _hidden: int = 2
+
+
+@dataclasses.dataclass
+class Derived:
+    """Its constructor would alter it a second time."""
+
+    price: float
+    rate: dataclasses.InitVar[float]
+    total: float = dataclasses.field(init=False)
+
+    def __post_init__(self, rate: float) -> None:
+        self.price *= 2
+        self.total = self.price * rate
+
+
+@dataclasses.dataclass
+class Box(Generic[T]):
+    held: T
+
+
+@dataclasses.dataclass
+class IntBox(Box[int]):
+    more: str = ""
+
+
+class Plane(msgspec.Struct):
+    name: str
+    seats: int | None = None
+
+
+class Tagged(msgspec.Struct, frozen=True, tag="t", rename="camel", omit_defaults=True, kw_only=True):
+    flight_number: int
+    rows: tuple[int, ...] = ()
+
+
+class Arrayed(msgspec.Struct, array_like=True):
+    a: int
+
+    def __post_init__(self) -> None:
+        self.a += 1
+
+
+@attrs.define
+class Crew:
+    _name: str = attrs.field(converter=lambda name: name + "!")
+    age: int = attrs.field(default=3, validator=attrs.validators.gt(0))
+    made: str = attrs.field(init=False, default=attrs.Factory(lambda self: self._name, takes_self=True))
+
+
+@attrs.frozen(slots=False, cache_hash=True)
+class Seat:
+    row: int
+
+
+class Airport(pydantic.BaseModel):
+    code: str
+    km: float = 0.0
+    _cache: int = pydantic.PrivateAttr(7)
+
+    @pydantic.field_validator("code")
+    @classmethod
+    def _louder(cls, code: str) -> str:
+        return code + "!"
+
+    @pydantic.computed_field
+    @property
+    def length(self) -> int:
+        return len(self.code)
+
+
+class Aliased(pydantic.BaseModel):
+    model_config = pydantic.ConfigDict(frozen=True)
+    number: int = pydantic.Field(alias="flightNumber")
+    legs: list[Leg] = pydantic.Field(default=[], validation_alias=pydantic.AliasChoices("legs", "hops"))
+
+
+class Loose(pydantic.BaseModel):
+    model_config = pydantic.ConfigDict(extra="allow")
+    a: int
+
+
+class Numbers(pydantic.RootModel[list[int]]):
+    pass
+
+
+class Typed(pydantic.BaseModel, Generic[T]):
+    held: T
+    mail: pydantic.PositiveInt = 1
+
+
+@pydantic.dataclasses.dataclass
+class Checked:
+    x: pydantic.PositiveInt
+
+
+class Row(TypedDict):
+    price: float
+    flight: NotRequired[Flight]
+
+
+class Loosely(TypedDict, total=False):
+    a: Required[Annotated[int, "the a"]]
+    b: str
+
+
+LEG = Leg("JFK", 3)
+FLIGHT = Flight(1, 2.5, Colour.PAIR, [LEG], Flight(2))
+EVERY: list[tuple[Any, Any]] = [
+    (FLIGHT, Flight), ([FLIGHT] * 3, list[Flight]), ({"a": FLIGHT}, dict[str, Flight]), ((FLIGHT, FLIGHT), tuple[Flight, ...]),
+    ((FLIGHT, 3, "x"), tuple[Flight, int, str]), (None, Optional[Flight]), (FLIGHT, Flight | None), (FLIGHT, Union[Plane, Flight]),
+    ([], list[Flight]), ((), tuple[Flight, ...]), ((), tuple[()] | Flight), ({LEG}, set[Leg]), (frozenset({LEG}), frozenset[Leg]), ({LEG: 1}, dict[Leg, int]),
+    ([LEG], Sequence[Leg]), ((LEG,), Sequence[Leg]), ({LEG}, Iterable[Leg]), ({1: LEG}, Mapping[int, Leg]), (FLIGHT, Annotated[Flight, "x"]),
+    (Frozen(when=dt.datetime(2013, 1, 1, fold=1), tags=frozenset({"a"})), Frozen), (Derived(1.0, 3.0), Derived),
+    (Box(3), Box[int]), (Box([FLIGHT]), Box[list[Flight]]), (Box(Box("x")), Box[Box[str]]), (IntBox(1, "x"), IntBox), (Box(Number(1)), Box[Number]),
+    (Plane("a"), Plane), (Tagged(flight_number=1, rows=(1,)), Tagged), (Arrayed(1), Arrayed), ([Plane("a"), FLIGHT, None, 3], list[Plane | Flight | int | None]),
+    (Crew("x"), Crew), (Seat(1), Seat), ({Seat(1)}, set[Seat]), (Airport(code="JFK"), Airport), (Airport(code="JFK", km=1), Airport),
+    (Aliased(flightNumber=1), Aliased), (Loose(a=1, b=[2], c="x"), Loose), (Numbers([1, 2]), Numbers), (Typed[int](held=1), Typed[int]), (Checked(x=1), Checked),
+    ({"price": 5, "flight": FLIGHT}, Row), ({"price": 5.5}, Row), ([{"a": 1}, {"b": "x", "a": 2}], list[Loosely]), (LEG, Leg), (Old(1, [2]), Old),
+    (Colour.PAIR, Colour), (Colour.NOTHING, Colour), ([Level.LOW, Word.A], tuple[Level, Word] | list[Level | Word]), (Right.READ, Right), (Right.BOTH, Right), (Right(0), Right),
+    (Bits(9), Bits), ({Colour.RED: 1}, dict[Colour, int]), ([Colour.RED, "x"], list[Literal[Colour.RED, "x"]]),
+    (Box(2**70), Box[int]), (Box("\ud800"), Box[str]), (Box({"a": (1, b"x")}), Box[Any]), (Box(Path("a")), Box[Path]), ([1, 2, FLIGHT], list[float | Flight]),
+    ({"number": 1}, Flight | dict[str, int]), ([True, 1, LEG], list[int | Leg]), (Box(None), Box[None]), (Box([1]), Box[list]),
+]  # fmt: skip
+
+
+def both_ways(value: Any, store: Store, kind: Any) -> list[Any]:
+    """Send a value inline, through JSON text, and stored, by envelope and by address."""
+    inline = store.put(value, ADDRESS)
+    stored = store.put(value, ADDRESS, inline_limit=0)
+    return [
+        store.get(json.loads(json.dumps(inline.to_json())), type=kind),
+        inline.load(kind),
+        store.get(json.loads(json.dumps(stored.to_json())), kind),
+        store.get(ADDRESS, kind),
+    ]
+
+
+@pytest.mark.parametrize(("value", "kind"), EVERY, ids=[str(kind)[:60] for _, kind in EVERY])
+def test_every_kind_of_record_comes_back_identical(value: Any, kind: Any, store: Store) -> None:
+    """A record of every kind comes back identical as the type its reader names, inline and stored."""
+    found = both_ways(value, store, kind)
+    assert [True] * 4 == [same(value, got) for got in found], found
+
+
+def test_equality_and_hash_work_after_the_trip(store: Store) -> None:
+    """What came back equals what was put, and hashes alike, where its class says so."""
+    for value in (FLIGHT, Seat(1), Airport(code="a"), Aliased(flightNumber=1), Tagged(flight_number=1), LEG):
+        (got, *_) = both_ways(value, store, type(value))
+        assert value == got
+        if type(value) not in (Flight, Airport, Aliased):
+            assert hash(value) == hash(got)
+    (got, *_) = both_ways(Airport(code="JFK"), store, Airport)
+    assert ({"code"}, 7, 4) == (got.model_fields_set, got._cache, got.length)
+
+
+def with_more(value: Any) -> Any:
+    value.extra = 1
+    return value
+
+
+class Sub(Leg):
+    pass
+
+
+@dataclasses.dataclass
+class Listed(list[int]):
+    a: int = 1
+
+
+@dataclasses.dataclass
+class Slotted:
+    __slots__ = ("__more", "a")
+    a: int
+
+    def __post_init__(self) -> None:
+        self.__more = 1
+
+
+@dataclasses.dataclass
+class Unset:
+    a: int = dataclasses.field(init=False)
+
+
+@dataclasses.dataclass
+class Cached:
+    a: int
+
+    @functools.cached_property
+    def twice(self) -> int:
+        return 2 * self.a
+
+
+class Secret(pydantic.BaseModel):
+    password: pydantic.SecretStr
+
+
+class Open(msgspec.Struct, dict=True):
+    a: int
+
+
+def evaluated() -> Cached:
+    value = Cached(1)
+    assert value.twice == 2
+    return value
+
+
+REFUSED: list[tuple[Any, str, str]] = [
+    ([with_more(Flight(1))], "[0]", "'extra'"), ([with_more(Sub("a"))], "[0]", "'extra'"), ([with_more(Open(1))], "[0]", "'extra'"),
+    ([Listed()], "[0]", "is a list too"), ([Slotted(1)], "[0]", "'_Slotted__more'"), ([Unset()], "[0]", "no value"), ([evaluated()], "[0]", "'twice'"),
+    ({"a": Secret(password="x")}, "a.password", "a secret"), ([Airport.model_construct(km=1)], "[0]", "'code' has no value"),
+    ([Airport.model_construct(code="a", _fields_set={"what"})], "[0]", "'what'"), ([Flight(1, next=Flight(object()))], "[0].next.number", "object"),
+    ([tuple.__new__(Leg, "abc")], "[0]", "3 elements for its 2"), ({Box(1).__class__: 1}, ".keys()[0]", "type"), ([Loose(a=1, **{"b": 1j, "c d": {object}})], "[0]['c d']{type}", "type"),
+]  # fmt: skip
+
+
+@pytest.mark.parametrize(("value", "path", "why"), REFUSED, ids=[why for _, _, why in REFUSED])
+def test_a_record_that_holds_more_than_its_fields_is_refused(value: Any, path: str, why: str, store: Store) -> None:
+    """State that the declared fields do not show, a secret, or a part that is not kept raises EncodeError by path."""
+    with pytest.raises(EncodeError) as caught:
+        store.put(value, ADDRESS)
+    assert path.removeprefix(".").split("{")[0] == caught.value.path.split("{")[0]
+    assert why in str(caught.value)
+
+
+def renamed(name: str, fields: list[Any], **more: Any) -> Any:
+    """Make a class of the name that another had when it was stored."""
+    kind = dataclasses.make_dataclass(name, fields, **more)
+    kind.__module__ = __name__
+    return kind
+
+
+class Other(enum.Enum):
+    RED = "red"
+
+
+@dataclasses.dataclass
+class Base:
+    a: int
+
+
+@dataclasses.dataclass
+class Circle(Base):
+    pass
+
+
+@dataclasses.dataclass
+class Twin:
+    a: int
+
+
+@dataclasses.dataclass
+class Twins:
+    a: int
+
+
+@dataclasses.dataclass
+class Strict:
+    a: int
+
+    def __post_init__(self) -> None:
+        raise ValueError("never")
+
+
+class Positive(pydantic.BaseModel):
+    a: pydantic.PositiveInt
+
+
+MISMATCHES: list[tuple[Any, Any, str, str]] = [
+    ([Flight(1), Flight(2, "x")], list[Flight], "[1].price", "expected float, got str"),
+    ({"f": [FLIGHT]}, dict[str, list[Plane]], "f[0].number", "Plane has no such field"),
+    (Flight(1), Leg, "number", "no such field"), (Plane("a"), renamed("Plane", [("name", str)]), "seats", "no such field"),
+    (Plane("a"), renamed("Plane", [("name", str), ("seats", Any), ("wings", int)]), "wings", "missing"), (Box(1), renamed("Wider", [("held", int), ("b", int)]), "b", "missing"),
+    (Circle(1), Base, "", "expected Base, got tests.Circle"), (Twin(1), Base | Circle, "", "fits more than one"), (Twin(-1), Positive, "a", "greater than 0"),
+    (Twin(1), Strict, "", "Strict refuses it: never"), (Twin(None), Twin, "a", "expected int, got None"), (Box(FLIGHT), Box, "held", "holds a record (tests.Flight)"),
+    (Box(FLIGHT), Box[object], "held", "holds a record"), (Box([FLIGHT]), Box[list], "held", "holds a record"), (Box(1), Box[str], "held", "expected str, got int"), (Box("red"), Box[Colour], "held", "expected Colour, got str"), (Box({}), Box[Flight], "held", "expected Flight, got dict"),
+    (Colour.RED, Level, "", "expected Level, got tests.Colour.RED"), (Level.LOW, int | Flight, "", "expected int | Flight, got tests.Level"), (Right.READ, Colour, "", "none of these"),
+    (Bits(9), Level, "", "none of these"), ((1, LEG), tuple[str, Leg], "[0]", "expected str, got int"), ((LEG,), tuple[Leg, int], "", "got 1 elements"), ([], tuple[Leg], "", "got 0 elements"),
+    ({LEG}, list[Leg], "", "expected list[Leg], got set"), ({LEG: 1}, dict[str, int] | dict[Flight, int], "", ""), ({"a": LEG}, list[Leg], "", "got dict"), ([FLIGHT], dict[str, Flight], "", "got list"),
+    (FLIGHT, Frozen, "number", "no such field"), (FLIGHT, Literal[Colour.RED], "", "expected Literal"), (3, Flight, "", "expected Flight, got int"), (None, Flight, "", "got None"), ("x", Flight | None, "", "expected Flight | None, got str"),
+    ({Seat(1): 1}, dict[Box, int], "keys()[0].row", "no such field"), ({Leg("a"), Leg("b")}, set[Old], "{0}", ""), ({"a": 1}, Row, "a", "no such field"), ({}, Row, "price", "missing"), ({"b": 1}, Loosely, "b", "expected str"), ({"b": ""}, Loosely, "a", "missing"), ([1], Row, "", "expected Row, got list"),
+    (Loose(a=1, b=2), Airport, "a", "no such field"), (Airport(code="a"), Loose, "", ""), (Airport(code="a"), renamed("A", [("code", str), ("km", float), ("x", int)]), "_cache", "no such field"), (Box(1), Typed[str], "held", "expected str"),
+    (Tagged(flight_number=1), Aliased, "flight_number", "no such field"), (Box([1]), Box[Row], "held", "expected Row, got list"), (Twin("x"), Twin | Colour, "a", "expected int, got str"), (Box(1), list[Flight] | Box[str], "held", "expected str, got int"),
+]  # fmt: skip
+
+
+@pytest.mark.parametrize(("value", "kind", "path", "why"), MISMATCHES, ids=[f"{k}"[:50] for _, k, _, _ in MISMATCHES])
+@pytest.mark.parametrize("limit", [48 * 1024, 0])
+def test_what_does_not_fit_is_an_error_by_path(
+    value: Any, kind: Any, path: str, why: str, limit: int, store: Store
+) -> None:
+    """A value that is not of the reader's type raises MismatchError naming the path, small or large."""
+    handoff = store.put(value, ADDRESS, inline_limit=limit)
+    with pytest.raises(MismatchError) as caught:
+        store.get(handoff, kind)
+    if why:
+        assert (path, True) == (caught.value.path, why in str(caught.value)), caught.value
+
+
+PLAIN: list[tuple[Any, Any, Any]] = [
+    ({"number": 1, "price": 2, "colour": "red", "legs": [{"origin": "a"}], "next": {"number": 2}}, Flight, Flight(1, 2.0, legs=[Leg("a")], next=Flight(2))),
+    ([{"a": 1}, {"name": "x"}], list[Plane | Twin], [Twin(1), Plane("x")]), ({"when": "2013-01-01T00:00:00Z", "tags": ["a"]}, Frozen, Frozen(when=dt.datetime(2013, 1, 1, tzinfo=dt.UTC), tags=frozenset({"a"}))),
+    ({"flightNumber": 3, "rows": [1], "type": "t"}, Tagged, Tagged(flight_number=3, rows=(1,))), ({"flight_number": 3}, Tagged, Tagged(flight_number=3)),
+    ({"_name": "x"}, Crew, Crew("x")), ({"code": "JFK"}, Airport, Airport(code="JFK")), ({"flightNumber": "3", "hops": [{"origin": "a"}]}, Aliased, Aliased(flightNumber=3, hops=[Leg("a")])), ({"a": 1, "b": 2}, Loose, Loose(a=1, b=2)),
+    ([1, 2], Numbers, Numbers([1, 2])), ("red", Colour, Colour.RED), (1, Level, Level.LOW), (3, Right, Right.BOTH), ("a", Literal["a", Colour.RED], "a"), ("red", Literal["a", Colour.RED], Colour.RED),
+    ({"held": "1.10"}, Box[Decimal], Box(Decimal("1.10"))), ({"held": 1}, Box[Decimal], Box(Decimal(1))), ({"held": str(UUID(int=1))}, Box[UUID], Box(UUID(int=1))), ({"held": "a/b"}, Box[PurePosixPath], Box(PurePosixPath("a/b"))), ({"held": "2013-01-01"}, Box[dt.date | None], Box(dt.date(2013, 1, 1))),
+    ({"red": {"a": 1}}, dict[Colour, Twin], {Colour.RED: Twin(1)}), ([{"a": 1}], tuple[Twin, ...], (Twin(1),)), ([{"row": 1}], set[Seat], {Seat(1)}), ({"price": 1, "flight": {"number": 1}}, Row, {"price": 1, "flight": Flight(1)}), (None, Flight | None, None), ([], list[Flight], []),
+    ({"x": 1}, Checked, Checked(1)), ({"row": 1}, Seat, Seat(1)), ({"held": True}, Box[bool], Box(True)), ({"held": {"a": [1.5]}}, Box[dict[str, Any]], Box({"a": [1.5]})), ({"held": {"held": 1}}, Box[Box[int]], Box(Box(1))),
+]  # fmt: skip
+
+
+@pytest.mark.parametrize(("plain", "kind", "value"), PLAIN, ids=[f"{k}"[:50] for _, k, _ in PLAIN])
+def test_plain_data_becomes_the_record_that_is_asked_for(plain: Any, kind: Any, value: Any, store: Store) -> None:
+    """Plain data, given as they are, inline or stored, become records by their class's own constructor."""
+    inline, stored = store.put(plain, ADDRESS), store.put(plain, ADDRESS, inline_limit=0)
+    found = [store.get(plain, kind), inline.load(kind), stored.load(kind)]
+    assert [True] * 3 == [same(value, got) for got in found], found
+
+
+BAD_PLAIN: list[tuple[Any, Any, str, str]] = [
+    ({"flights": [{"number": 1}, {"number": 2, "prize": 3}]}, dict[str, list[Flight]], "flights[1].prize", "Flight has no such field"), ({}, Flight, "number", "missing"),
+    ({"number": "1"}, Flight, "number", "expected int, got str"), ({"number": True}, Flight, "number", "expected int, got bool"), ({"number": 1, "price": True}, Flight, "price", "got bool"), ({"number": 1, "colour": "blue"}, Flight, "colour", "expected Colour, got str"),
+    ({"held": "x"}, Box[Decimal], "held", "expected Decimal, got 'x'"), ({"held": "x"}, Box[dt.date], "held", "expected date, got 'x'"), ({"code": "a", "nonsense": 1}, Airport, "nonsense", "Airport has no such field"), ({"held": {"code": "a", "x": 1}}, Typed[Airport], "held.x", "no such field"),
+    ({"km": 1}, Airport, "code", "Field required"), ({"held": 1, "mail": -1}, Typed[int], "mail", "greater than 0"), (["a"], Numbers, "[0]", "valid integer"), ({"flight_number": 1, "type": "other"}, Tagged, "type", "no such field"), ([{"row": 1}, {"row": 1}], set[Seat], "", "two are equal"),
+    ([{"a": 1}], set[Twin], "", "unhashable"), ({"a": 1}, Base | Twin, "", "more than one"), (9, Right, "", "Right refuses it"), ({"a": -1}, Positive, "a", "greater than"), ({"age": 0, "_name": "a"}, Crew, "", "Crew refuses it"), ({"a": 1, "made": "x", "_name": "y"}, Crew, "a", "no such field"), ({"total": 1.0, "price": 1.0}, Derived, "total", "no such field"), ({"price": 1.0}, Derived, "", "Derived refuses it"),
+]  # fmt: skip
+
+
+@pytest.mark.parametrize(("plain", "kind", "path", "why"), BAD_PLAIN, ids=[w for _, _, _, w in BAD_PLAIN])
+def test_plain_data_that_are_no_such_record_are_an_error(
+    plain: Any, kind: Any, path: str, why: str, store: Store
+) -> None:
+    """Plain data with unknown, missing or wrong fields raise MismatchError naming the path, small or large."""
+    for given in (plain, store.put(plain, ADDRESS), store.put(plain, ADDRESS, inline_limit=0)):
+        with pytest.raises(MismatchError) as caught:
+            store.get(given, kind)
+        assert (path, True) == (caught.value.path, why in str(caught.value)), caught.value
+
+
+SUGGESTED = [
+    ([FLIGHT], "list[Flight]"), ({"a": FLIGHT}, "dict[str, Flight]"), ((FLIGHT,), "tuple[Flight, ...]"), (FLIGHT, "Flight"), ({Colour.RED}, "set[Colour]"), ([1, [FLIGHT]], "list[int]"), ([[], FLIGHT], "list[list]"),
+]  # fmt: skip
+
+
+@pytest.mark.parametrize(("value", "kind"), SUGGESTED, ids=[kind for _, kind in SUGGESTED])
+def test_a_record_that_is_read_as_no_type_asks_for_an_annotation(value: Any, kind: str, store: Store) -> None:
+    """Where the reader names no type, or one without records, an error says what to write: never a silent dict."""
+    for limit in (48 * 1024, 0):
+        handoff = store.put(value, ADDRESS, inline_limit=limit)
+        for asked in (Any, dict, dict[str, Any], list, list[int] | None, object):
+            with pytest.raises(ConfigError, match="Annotate the parameter: ") as caught:
+                store.get(handoff, asked)
+            assert kind in str(caught.value)
+
+
+@pytest.mark.parametrize(("value", "kind"), [
+    (Twin(1), Twins), (Twin(1), Plane | Twins), (Plane("a"), renamed("P", [("name", str), ("seats", int | None)])), (Twin(1), Positive), (Leg("a", 2.0), renamed("L", [("origin", str), ("km", float), ("more", int, dataclasses.field(default=3))])),
+    (Derived(1.0, 2.0), renamed("D", [("price", float), ("total", float, dataclasses.field(init=False))])), (Crew("a"), renamed("C", [("_name", str), ("age", int), ("made", str)])), (Colour.RED, Other), (Twin(1), Loose),
+])  # fmt: skip
+def test_a_record_is_read_as_another_type_of_the_same_fields(value: Any, kind: Any, store: Store) -> None:
+    """The reader's own type decides, whatever the record was called: one of the same fields, by its constructor."""
+    for got in both_ways(value, store, kind):
+        wanted = [one for one in (kind.__args__ if isinstance(kind, type(int | str)) else [kind]) if type(got) is one]
+        assert len(wanted) == 1
+        if not isinstance(value, enum.Enum):
+            names = (
+                [name.lstrip("_") for name in getattr(value, "__slots__", None) or vars(value)]
+                if type(value) is not Leg
+                else Leg._fields
+            )
+            assert [getattr(value, n, None) for n in names] == [getattr(got, n, None) for n in names]
+
+
+def test_a_type_may_grow_fields_with_defaults(store: Store) -> None:
+    """A class that has a new field with a default since reads what was put before; its constructor is not run again."""
+    grown: list[Any] = [
+        (Twin(2), renamed("Twin", [("a", int), ("more", list, dataclasses.field(default_factory=list))]), ("more", [])),
+        (Plane("a", 3), msgspec.defstruct("Plane", [("name", str), ("seats", int), ("wings", int, 2)], module=__name__), ("wings", 2)),
+        (Airport(code="a"), pydantic.create_model("Airport", __base__=Airport, __module__=__name__, size=(int, 5)), ("size", 5)),
+    ]  # fmt: skip
+    for value, kind, (name, default) in grown:
+        got, *_ = both_ways(value, store, kind)
+        assert (kind, default) == (type(got), getattr(got, name))
+    assert (got.code, got.model_fields_set) == ("a!", {"code"})
+
+
+def test_a_default_of_another_type_is_kept(store: Store) -> None:
+    """What a class itself gives for a field, None for a float say, is no mismatch."""
+    kind = renamed("Sloppy", [("a", float, None), ("b", int, dataclasses.field(default="x"))])
+    assert same(kind(), store.get(store.put(kind(), ADDRESS), kind))
+    with pytest.raises(MismatchError, match="b: expected int, got str"):
+        store.get(store.put(kind(1.0, "y"), ADDRESS), kind)
+
+
+def test_classes_that_are_local_work(store: Store) -> None:
+    """A class within a function is read as itself, also one with a long name."""
+
+    @dataclasses.dataclass
+    class Here:
+        x: int
+        own: Here | None = None
+
+    kind = dataclasses.make_dataclass("N" * 300, [("x", int)])
+    assert same(Here(1, Here(2)), store.get(store.put(Here(1, Here(2)), ADDRESS), Here))
+    assert kind(1) == store.get(store.put(kind(1), ADDRESS, inline_limit=0), kind)
+
+
+def test_objects_stay_as_they_are(store: Store) -> None:
+    """What is an object already is given back as the very object, whatever the type says."""
+    for value in (FLIGHT, [FLIGHT], object(), {1, 2}, {"a": FLIGHT}, (FLIGHT, {1: Colour.RED})):
+        assert store.get(value, list[Plane] | Flight | dict[str, Flight] | tuple[Flight, Any]) is value
+
+
+def nested(depth: int) -> Flight:
+    value = Flight(1)
+    for _ in range(depth - 1):
+        value = Flight(1, next=value)
+    return value
+
+
+def test_records_nest_as_deep_as_containers(store: Store) -> None:
+    """Records and their lists are 128 levels deep at most, on write as on read."""
+    value = nested(127)  # the last has a list of legs
+    assert same(value, store.get(store.put(value, ADDRESS), Flight))
+    for deep in (nested(128), nested(2000)):
+        with pytest.raises(LimitError, match="deeper than 128"):
+            store.put(deep, ADDRESS)
+    content = PACK(["x", {}])
+    for _ in range(200):
+        content = PACK(["x", {"a": msgspec.msgpack.Ext(_containers.RECORD, content)}])
+    with pytest.raises(LimitError, match="deeper than 128"):
+        read(_containers.RECORD, content, Flight)
+
+
+def read(code: int, content: bytes, kind: Any) -> Any:
+    data = tree.artifact.compress(PACK([msgspec.msgpack.Ext(code, content)]))
+    return tree.decode(Source(data), Reading("list", 2**30, list[kind]))
+
+
+FORGED = {
+    "no array": (17, PACK({"a": 1, "b": 2})), "nothing": (17, PACK([])), "a name alone": (17, PACK(["x"])), "too much": (17, PACK(["x", {}, None, 1])), "a number as name": (17, PACK([1, {}])),
+    "numbered fields": (17, PACK(["x", {1: 2}])), "a list of fields": (17, PACK(["x", ["a"]])), "numbers as set fields": (17, PACK(["x", {}, [1]])), "text as set fields": (17, PACK(["x", {}, "a"])), "a name of a megabyte": (17, PACK(["x" * 10**6, {}])),
+    "a member that is a number": (18, PACK(["x", 1])), "a member that is a dict": (18, PACK(["x", {"a": 1}])), "a member with a list": (18, PACK(["x", "RED", [1]])), "a flag of numbers": (18, PACK(["x", [1], 1])),
+}  # fmt: skip
+
+
+@pytest.mark.parametrize(("code", "content"), FORGED.values(), ids=FORGED)
+def test_an_extension_that_holds_no_record_is_damage(code: int, content: bytes) -> None:
+    """A forged record or member raises DamagedError."""
+    with pytest.raises(DamagedError):
+        read(code, content, Flight)
+
+
+def test_forged_records_are_what_the_reader_names_or_an_error() -> None:
+    """Whatever a record says of itself, a reader gets its own type or MismatchError; no name in it is looked up."""
+    name = f"{__name__.partition('.')[0]}.Twin"
+    assert [Twin(1)] == read(17, PACK([name, {"a": 1}]), Twin)
+    assert [Twin(2)] == read(17, PACK([name, {"a": 1}])[:-3] + b"\xa1a\x02", Twin)
+    assert [Twin(1)] == read(17, PACK(["os.system", {"a": 1}]), Twin)
+    many = {f"f{n}": n for n in range(100_000)}
+    for fields in (many, {"a": 1} | many, {}, {"a": "x"}, {"__class__": 1}, {"a": 1, "__dict__": {}}):
+        with pytest.raises(MismatchError):
+            read(17, PACK([name, fields]), Twin)
+    for content in (
+        ["tests.Right", ["READ"], 2],
+        ["tests.Right", ["READ"], 99],
+        ["tests.Right", ["READ"], "x"],
+        ["tests.Right", "NONE"],
+        ["tests.Colour", "RED", "blue"],
+    ):
+        with pytest.raises(MismatchError):
+            read(18, PACK(content), Right if "Right" in content[0] else Colour)
+    with pytest.raises(MismatchError, match="unhashable"):
+        read(_containers.SET, PACK([msgspec.msgpack.Ext(17, PACK([name, {"a": 1}]))]), set[Twin])
+    twice = [msgspec.msgpack.Ext(17, PACK(["x.Leg", {"origin": "a", "km": 1.0}]))] * 2
+    with pytest.raises(MismatchError, match="two are equal"):
+        read(_containers.SET, PACK(twice), set[Leg])
+
+
+@given(code=st.integers(17, 18), content=st.binary(max_size=40))
+def test_any_record_is_a_value_or_an_error_of_ours(code: int, content: bytes) -> None:
+    """Whatever the content of the extension of a record, reading it gives a value or one of this library's errors."""
+    try:
+        read(code, content, Flight | Colour | Right)
+    except (DamagedError, LimitError, MismatchError):
+        return
+
+
+texts, numbers = st.text(max_size=5), st.integers(-(2**70), 2**70)
+legs = st.builds(Leg, texts, st.floats())
+leaves = st.one_of(
+    st.builds(Plane, texts, st.none() | numbers),
+    st.builds(Seat, numbers),
+    st.builds(lambda n: Tagged(flight_number=n, rows=(n,)), numbers),
+    st.builds(
+        lambda code, km: Airport(code=code, **km),
+        st.just("x") | texts.filter(str.isascii),
+        st.dictionaries(st.just("km"), st.floats()),
+    ),
+    st.builds(lambda when, tags: Frozen(when=when, tags=tags), st.datetimes(), st.frozensets(texts)),
+    st.sampled_from([*Colour, *Right, Right(0), Level.LOW]),
+    legs,
+)
+
+
+@dataclasses.dataclass
+class Held:
+    """Holds a record of any kind, at any depth."""
+
+    one: Plane | Seat | Tagged | Airport | Frozen | Colour | Right | Level | Leg | Flight | Held | None
+    many: list[Held] = dataclasses.field(default_factory=list)
+    named: dict[str, Held] = dataclasses.field(default_factory=dict)
+    pair: tuple[Leg, int] | None = None
+
+
+flights = st.builds(Flight, numbers, st.floats(), st.sampled_from(Colour), st.lists(legs, max_size=3))
+held = st.recursive(
+    st.builds(Held, leaves | flights | st.none()),
+    lambda below: st.builds(
+        Held,
+        below | leaves,
+        st.lists(below, max_size=3),
+        st.dictionaries(texts, below, max_size=3),
+        st.none() | st.tuples(legs, numbers),
+    ),
+    max_leaves=8,
+)
+
+
+@given(value=st.lists(held, max_size=4))
+def test_any_records_come_back_identical(value: list[Held], store: Store) -> None:
+    """Records of all kinds, nested in any way, come back identical, inline and stored; again put they are the same bytes."""
+    found = both_ways(value, store, list[Held])
+    assert [True] * 4 == [same(value, got) for got in found]
+    digests = {store.put(one, ADDRESS, inline_limit=0).sha256 for one in (value, found[0])}
+    assert len(digests) == 1
