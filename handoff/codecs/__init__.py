@@ -71,16 +71,29 @@ class _Entry(NamedTuple):
 
 
 _TREE = _Entry("tree", "handoff.codecs.tree")
+_TABLES = _Entry(
+    "table",
+    "handoff.codecs.table",
+    frozenset(
+        [("pandas", name) for name in ("DataFrame", "Series")]
+        + [("polars", name) for name in ("DataFrame", "LazyFrame", "Series")]
+        + [("pyarrow", name) for name in ("Table", "RecordBatch", "RecordBatchReader", "ChunkedArray", "Array")]
+    ),
+)
 _TABLE = (
     _TREE,
-    _Entry("table", "handoff.codecs.table", frozenset({("pandas", "DataFrame"), ("pyarrow", "Table")})),
+    _TABLES,
 )
 
 
 def codec_for(value: object) -> Codec:
-    """Find the codec that claims a value's type or one of its bases; the tree codec takes all others."""
+    """Find the codec that claims a value's type or one of its bases.
+
+    Of all others, the table codec takes what Arrow can stream, and the tree codec the rest.
+    """
     names = {(str(base.__module__).partition(".")[0], base.__qualname__) for base in type(value).__mro__}
-    return _load(next((entry for entry in _TABLE if entry.claims & names), _TREE))
+    rest = _TABLES if hasattr(type(value), "__arrow_c_stream__") else _TREE
+    return _load(next((entry for entry in _TABLE if entry.claims & names), rest))
 
 
 def codec_named(name: str) -> Codec:

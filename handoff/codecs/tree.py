@@ -67,6 +67,11 @@ class Tree:
 
 def encode(value: object) -> Tree:
     """Encode a tree of plain Python values. See `handoff.codecs.Codec`."""
+    return Tree(value, dump(value))
+
+
+def dump(value: object) -> bytes:
+    """Give a tree as MessagePack. Raises: as `encode`."""
     payload = _encode_natively(value)
     if payload is None:
         try:
@@ -75,12 +80,19 @@ def encode(value: object) -> Tree:
             where = refused.path or "the value"
             raise EncodeError(f"{where}: {refused.why}", remedy=refused.remedy, path=refused.path) from None
     check_size(len(payload))
-    return Tree(value, payload)
+    return payload
 
 
 def decode(source: Source, reading: Reading) -> Any:
     """Decode what `encode` made. See `handoff.codecs.Codec`."""
-    payload = reading.payload(source, _containers.LARGEST).data()
+    value = load(reading.payload(source, _containers.LARGEST).data())
+    if name_of(value.__class__) != reading.name:
+        raise DamagedError(f"the payload is a {name_of(value.__class__)}, and a {reading.name} was recorded")
+    return value
+
+
+def load(payload: bytes) -> Any:
+    """Give the tree that `dump` made MessagePack of. Raises: `DamagedError`, `LimitError`, `DependencyError`."""
     try:
         value = _containers.decode(payload)
         _check_depth(value)
@@ -98,8 +110,6 @@ def decode(source: Source, reading: Reading) -> Any:
         raise DamagedError(f"the payload cannot be decoded: {error}") from None
     except MemoryError:
         raise LimitError(f"the payload of {human_size(len(payload))} needs more memory than there is") from None
-    if name_of(value.__class__) != reading.name:
-        raise DamagedError(f"the payload is a {name_of(value.__class__)}, and a {reading.name} was recorded")
     return value
 
 
