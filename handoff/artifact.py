@@ -31,6 +31,7 @@ _LEVEL, _LEVEL_IF_DENSE = 1, -5
 _SAMPLE, _SAMPLED_FROM, _DENSE = 64 * 1024, 1024**2, 0.95
 # From here on, two threads compress.
 _SPLIT_FROM = 4 * 1024**2
+_LARGEST = 2**62  # more than any frame may declare in earnest
 _RUN = 1  # a block of one byte, many times
 
 Buffer: TypeAlias = bytes | memoryview
@@ -127,7 +128,7 @@ class Payload:
     the recorded size of the payload. Raises: `LimitError`, `DamagedError`.
     """
 
-    def __init__(self, source: Source, *, start: int = 0, limit: int, expected: int | None = None) -> None:
+    def __init__(self, source: Source, *, start: int = 0, limit: int = _LARGEST, expected: int | None = None) -> None:
         import zstandard
 
         self._source = source

@@ -96,7 +96,7 @@ def wrap(value: object, limit: int | None, *, alone: bool, preview: bool) -> Inl
     data = plain.encode(value, room, alone=alone)
     if data is not None:
         return envelope.plain_handoff(value, data)
-    codec = codecs.codec_for(value)
+    codec = codecs.codec_of(type(value))
     encoded = codec.encode(value)
     ready = Parcel(codec, encoded, envelope.clean(encoded.preview()) if preview else "")
     inline = _inline(ready, room)

@@ -174,21 +174,62 @@ def _same_elements(left: Iterable[Any], right: Iterable[Any]) -> bool:
     return not rest
 
 
-def _same_frames(left: Any, right: Any) -> bool:
-    try:
-        import_module("pandas.testing").assert_frame_equal(
-            left, right, check_exact=True, check_freq=True, check_index_type="exact", check_column_type="exact"
+def _same_pandas(left: Any, right: Any) -> bool:
+    testing = import_module("pandas.testing")
+    if not hasattr(left, "columns"):
+        if not same(left.name, right.name):
+            return False
+        left, right = (
+            left.to_frame("cells").set_flags(**_flags(left)),
+            right.to_frame("cells").set_flags(**_flags(right)),
         )
+    exact = {"check_exact": True, "check_freq": True, "check_index_type": "exact", "check_column_type": "exact"}
+    try:
+        testing.assert_frame_equal(left, right, check_flags=True, **exact)
     except AssertionError:
         return False
-    objects = [name for name, dtype in left.dtypes.items() if str(dtype) == "object"]
-    cells = all(same(list(left[name]), list(right[name])) for name in objects)
-    return cells and same(left.attrs, right.attrs) and left.flags == right.flags
+    labels = [left.index, left.columns], [right.index, right.columns]
+    return (
+        same(left.attrs, right.attrs)
+        and all(map(_same_labels, *labels))
+        and all(_same_objects(left.iloc[:, place], right.iloc[:, place]) for place in range(left.shape[1]))
+    )
 
 
-def _same_tables(left: Any, right: Any) -> bool:
-    schema: bool = left.schema.equals(right.schema, check_metadata=True)
-    return schema and same(left.to_pylist(), right.to_pylist())
+def _flags(found: Any) -> dict[str, bool]:
+    return {"allows_duplicate_labels": found.flags.allows_duplicate_labels}
+
+
+def _same_labels(left: Any, right: Any) -> bool:
+    if left.nlevels > 1:
+        return all(map(_same_labels, left.levels, right.levels)) and same(list(left.names), list(right.names))
+    return type(left) is type(right) and same(left.name, right.name) and _same_objects(left, right)
+
+
+def _same_objects(left: Any, right: Any) -> bool:
+    """Whether cells that are Python objects are the same: pandas compares them by ``==``."""
+    if hasattr(left.dtype, "categories"):
+        return _same_labels(left.dtype.categories, right.dtype.categories)
+    return str(left.dtype) != "object" or same(list(left), list(right))
+
+
+def _same_polars(left: Any, right: Any) -> bool:
+    if hasattr(left, "collect"):
+        return _same_polars(left.collect(), right.collect())
+    if hasattr(left, "columns"):
+        return (
+            left.shape == right.shape
+            and list(left.schema.items()) == list(right.schema.items())
+            and all(map(_same_polars, left.get_columns(), right.get_columns()))
+        )
+    return left.name == right.name and left.dtype == right.dtype and same(left.to_list(), right.to_list())
+
+
+def _same_arrow(left: Any, right: Any) -> bool:
+    if hasattr(left, "schema"):
+        left, right = (side.read_all() if hasattr(side, "read_all") else side for side in (left, right))
+        return bool(left.schema.equals(right.schema, check_metadata=True)) and same(left.to_pylist(), right.to_pylist())
+    return bool(left.type == right.type) and same(left.to_pylist(), right.to_pylist())
 
 
 def _same_numpy(left: Any, right: Any) -> bool:
@@ -202,9 +243,15 @@ def _same_files(left: Any, right: Any) -> bool:
 _COMPARE: dict[str, Callable[[Any, Any], bool]] = {
     "handoff": _same_files,
     "numpy": _same_numpy,
-    "pandas": _same_frames,
-    "pyarrow": _same_tables,
+    "pandas": lambda left, right: (_same_pandas if hasattr(left, "iloc") else _same_scalars)(left, right),
+    "polars": _same_polars,
+    "pyarrow": _same_arrow,
 }
+
+
+def _same_scalars(left: Any, right: Any) -> bool:
+    """Whether two single values of pandas are the same: a moment, a period, or one of its gaps."""
+    return left is right or bool(repr(left) == repr(right) and left == right)
 
 
 def _essence(value: Any) -> Any:

@@ -145,7 +145,7 @@ REFUSED = [
     ({"when": dt.datetime(2013, 1, 1, tzinfo=ZONE_OF_A_FILE)}, "when", "ZoneInfo"),
     ([memoryview(b"")], "[0]", "memoryview"),
     ([np.longdouble(1)], "[0]", "longdouble"),
-    ([np.array([1])], "[0]", "ndarray"),
+    ([np.array([object()])], "[0]", "dtype"),
     (object, "", "the value: type"),
 ]
 

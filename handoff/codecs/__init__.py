@@ -15,11 +15,13 @@ from handoff.codecs._reading import Reading
 from handoff.errors import DamagedError, EnvelopeError
 from handoff.spool import Source
 
-__all__ = ["FILE", "TABLE", "Codec", "Encoded", "Reading", "codec_for", "codec_named", "header_of", "is_known"]
+__all__ = ["ARRAY", "FILE", "TABLE", "Codec", "Encoded", "Reading", "codec_named", "codec_of", "header_of", "is_known"]
 
 #: The codec of artifacts that are a file's bytes and bear no header.
 FILE: Final = "file"
+#: Those whose values may stand in a tree.
 TABLE: Final = "table"
+ARRAY: Final = "array"
 #: How a Parquet file begins, and ends.
 PARQUET: Final = b"PAR1"
 
@@ -40,8 +42,8 @@ class Encoded(Protocol):
         """Give the payload as an inline handoff holds it, without a header; None where it is over ``room`` bytes."""
         ...
 
-    def write(self, sink: Sink, header: Callable[[], Header]) -> None:
-        """Write the bytes at rest. The same value and header give the same bytes.
+    def write(self, sink: Sink, header: Callable[[], Header] | None) -> None:
+        """Write the bytes at rest, or without a header the payload alone. The same value and header, the same bytes.
 
         The header is asked for when ``raw_size`` is certain: of a stream, that is at its end.
         """
@@ -55,6 +57,10 @@ class Codec(Protocol):
 
     def encode(self, value: Any) -> Encoded:
         """Make a value ready. Raises: `EncodeError` naming the path, `LimitError`."""
+        ...
+
+    def weigh(self, source: Source) -> int:
+        """Say how many bytes a payload takes in memory, before they are spent. Raises: `DamagedError`."""
         ...
 
     def decode(self, source: Source, reading: Reading) -> Any:
@@ -71,18 +77,31 @@ class _Entry(NamedTuple):
 
 
 _TREE = _Entry("tree", "handoff.codecs.tree")
+_TABLES = _Entry(
+    "table",
+    "handoff.codecs.table",
+    frozenset(
+        [("pandas", name) for name in ("DataFrame", "Series")]
+        + [("polars", name) for name in ("DataFrame", "LazyFrame", "Series")]
+        + [("pyarrow", name) for name in ("Table", "RecordBatch", "RecordBatchReader", "ChunkedArray", "Array")]
+    ),
+)
 _TABLE = (
     _TREE,
-    _Entry("table", "handoff.codecs.table", frozenset({("pandas", "DataFrame"), ("pyarrow", "Table")})),
+    _TABLES,
     _Entry("array", "handoff.codecs.array", frozenset({("numpy", "ndarray")})),
     _Entry("file", "handoff.codecs.file", frozenset({("handoff", "File")})),
 )
 
 
-def codec_for(value: object) -> Codec:
-    """Find the codec that claims a value's type or one of its bases; the tree codec takes all others."""
-    names = {(str(base.__module__).partition(".")[0], base.__qualname__) for base in type(value).__mro__}
-    return _load(next((entry for entry in _TABLE if entry.claims & names), _TREE))
+def codec_of(kind: type) -> Codec:
+    """Find the codec that claims a class or one of its bases.
+
+    Of all others, the table codec takes what Arrow can stream, and the tree codec the rest.
+    """
+    names = {(str(base.__module__).partition(".")[0], base.__qualname__) for base in kind.__mro__}
+    rest = _TABLES if hasattr(kind, "__arrow_c_stream__") else _TREE
+    return _load(next((entry for entry in _TABLE if entry.claims & names), rest))
 
 
 def is_known(name: str) -> bool:

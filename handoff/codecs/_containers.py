@@ -15,7 +15,7 @@ from msgspec import Raw
 from msgspec.msgpack import Ext
 
 from handoff import records
-from handoff.codecs import _records, _scalars
+from handoff.codecs import Codec, _nested, _records, _scalars
 from handoff.codecs._scalars import Unencodable
 from handoff.config import DEEPEST
 from handoff.errors import LimitError
@@ -30,7 +30,7 @@ CONTAINER, POINTER = 56, 8
 NATIVE_KEYS = frozenset({str, int, float, bool, type(None), bytes})
 
 TUPLE, SET, FROZENSET, MAP = range(1, 5)
-RECORD, ENUM = 17, 18
+RECORD, ENUM, NESTED = range(17, 20)
 
 _BYTES = (str, bytes, bytearray)
 _CONTAINERS = frozenset({list, tuple, set, frozenset, dict})
@@ -40,27 +40,31 @@ _PARTS = 3  # of a record, where the third matters
 _dump = msgspec.msgpack.Encoder().encode
 
 
-def encode(value: object, label: Callable[[object, int], str]) -> bytes:
-    """Encode a tree that holds types MessagePack lacks; ``label`` writes a node in a path.
+def encode(value: object, label: Callable[[object, int], str], *, with_records: bool) -> tuple[bytes, int]:
+    """Encode a tree that holds types MessagePack lacks, and say what the arrays and tables in it weigh in memory.
 
-    Raises: `Unencodable`, `LimitError`.
+    Arguments: ``label``, what writes a node in a path; ``with_records``, whether what reads it converts records.
+    Raises: `Unencodable`, `LimitError`, `EncodeError`.
     """
     try:
-        return _dump(_Packer(label).pack(value, 0))
+        packer = _Packer(label, with_records=with_records)
+        return _dump(packer.pack(value, 0)), packer.weight
     except OverflowError as error:  # a bytes of 4 GiB or more
         raise LimitError(f"a part of the value is too large for MessagePack: {error}") from None
 
 
-def decode(payload: bytes) -> tuple[Any, bool]:
+def decode(payload: bytes, limit: int) -> tuple[Any, bool]:
     """Decode what `encode`, or MessagePack alone, made, and tell whether records stand in it.
 
-    Raises: `LimitError`, `DependencyError`, or any of the errors of msgspec and Python for bytes they cannot read.
+    Arguments: ``limit``, the most bytes that arrays and tables in it may weigh in memory. Raises: `LimitError`,
+    `DependencyError`, or any of the errors of msgspec and Python for bytes they cannot read.
     """
     depth = 0
+    left = limit
     holds_records = False
 
     def unpack(code: int, content: memoryview) -> Any:
-        nonlocal depth, holds_records
+        nonlocal depth, left, holds_records
         if MAP < code < RECORD:
             return _scalars.unpack(code, bytes(content))
         # Counted here, because each extension is decoded by a call within a call.
@@ -69,6 +73,10 @@ def decode(payload: bytes) -> tuple[Any, bool]:
         depth += 1
         nodes = load(content)
         depth -= 1
+        if code == NESTED:
+            value, weight = _nested.unpack(nodes, left)
+            left -= weight
+            return value
         if code <= MAP:
             return _unpack(code, nodes)
         holds_records = True
@@ -99,9 +107,12 @@ def too_deep() -> LimitError:
 class _Packer:
     """One walk through a value."""
 
-    def __init__(self, label: Callable[[object, int], str]) -> None:
+    def __init__(self, label: Callable[[object, int], str], *, with_records: bool) -> None:
         self._label = label
+        self._with_records = with_records
         self._size = 0
+        #: Bytes that arrays and tables take in memory.
+        self.weight = 0
         self._kinds: dict[type, Callable[[Any, int], Any]] = {
             list: self._list,
             tuple: lambda value, depth: Ext(TUPLE, _dump(self._list(value, depth))),
@@ -125,13 +136,25 @@ class _Packer:
         return pack(value, depth + 1)
 
     def _learn(self, kind: type) -> bool:
-        """Find out once how the records of a class are packed; False for any other class."""
-        if kind_of(kind) == "enum":
+        """Find out once how the values of a class are packed: records, arrays and tables; False for any other class."""
+        name = name_of(kind)
+        if codec := _nested.codec_of(kind):
+            self._kinds[kind] = lambda value, _: self._nested(codec, value)
+        elif kind_of(kind) == "enum":
             self._kinds[kind] = self._member
         elif take := _records.taker(kind):
-            name = name_of(kind)
             self._kinds[kind] = lambda value, depth: Ext(RECORD, self._record(name, *take(value), depth))
+        if kind in self._kinds and not codec and not self._with_records:
+            raise Unencodable(
+                f"{name}, a record in a cell", "Give its fields columns of their own, or convert it to a dict"
+            )
         return kind in self._kinds
+
+    def _nested(self, codec: Codec, value: Any) -> Ext:
+        parts, weight = _nested.pack(codec, value)
+        self.weight += weight
+        check_size(self._size + self.weight)
+        return Ext(NESTED, _dump(parts))
 
     def _record(self, name: str, fields: dict[str, Any], given: list[str] | None, depth: int) -> bytes:
         content = [name, fields] if given is None else [name, fields, given]

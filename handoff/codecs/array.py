@@ -50,8 +50,9 @@ class Array:
     def bare(self, room: int) -> bytes | None:
         return self._frame if self.raw_size <= INLINE_SIZE and len(self._frame) <= room else None
 
-    def write(self, sink: Sink, header: Callable[[], Header]) -> None:
-        artifact.write_header(sink, header())
+    def write(self, sink: Sink, header: Callable[[], Header] | None) -> None:
+        if header is not None:
+            artifact.write_header(sink, header())
         if self.raw_size <= INLINE_SIZE:
             sink.write(self._frame)
         else:
@@ -94,6 +95,11 @@ def encode(value: Any) -> Array:
             remedy="Convert it with astype(…), or to a list",
         )
     return Array(value, _head_of(value.dtype, value.shape, is_fortran=_is_fortran(value)))
+
+
+def weigh(source: Source) -> int:
+    """Say how many bytes a payload takes. See `handoff.codecs.Codec`."""
+    return artifact.Payload(source).size
 
 
 def decode(source: Source, reading: Reading) -> Any:

@@ -42,7 +42,7 @@ class Upload:
         self._copy(data)
         return data.getvalue()
 
-    def write(self, sink: Sink, header: Callable[[], Header]) -> None:  # noqa: ARG002 - it is a file and no more
+    def write(self, sink: Sink, header: Callable[[], Header] | None) -> None:  # noqa: ARG002 - it is a file and no more
         self._copy(sink)
 
     def _copy(self, sink: Sink) -> None:
@@ -73,6 +73,11 @@ def encode(value: Any) -> Upload:
     if not stat.S_ISREG(status.st_mode):
         raise _refuse(value, "it is no regular file")
     return Upload(value, status.st_size)
+
+
+def weigh(source: Source) -> int:
+    """Say how many bytes a file has. See `handoff.codecs.Codec`."""
+    return source.size
 
 
 def decode(source: Source, reading: Reading) -> Any:

@@ -45,9 +45,11 @@ _BRACKETS: dict[type, tuple[str, str]] = {list: ("[", "]"), tuple: ("(", ")"), d
 class Tree:
     """A value as MessagePack, compressed when first asked for."""
 
-    def __init__(self, value: object, payload: bytes) -> None:
+    def __init__(self, value: object, payload: bytes, weight: int) -> None:
         self._value = value
         self._payload = payload
+        #: Bytes in memory of the arrays and tables in it, and of the payload.
+        self.weight = len(payload) + weight
         self.type = name_of(type(value))
         self.raw_size = len(payload)
 
@@ -55,10 +57,11 @@ class Tree:
         return _show(self._value, _PREVIEW_DEPTH)
 
     def bare(self, room: int) -> bytes | None:
-        return self._frame if self.raw_size <= INLINE_SIZE and len(self._frame) <= room else None
+        return self._frame if self.weight <= INLINE_SIZE and len(self._frame) <= room else None
 
-    def write(self, sink: Sink, header: Callable[[], Header]) -> None:
-        artifact.write_header(sink, header())
+    def write(self, sink: Sink, header: Callable[[], Header] | None) -> None:
+        if header is not None:
+            artifact.write_header(sink, header())
         if self.raw_size <= INLINE_SIZE:
             sink.write(self._frame)
         else:
@@ -72,22 +75,59 @@ class Tree:
 
 def encode(value: object) -> Tree:
     """Encode a tree of plain Python values. See `handoff.codecs.Codec`."""
-    payload = _encode_natively(value)
+    return Tree(value, *_dump(value, with_records=True))
+
+
+def weigh(source: Source) -> int:
+    """Say how many bytes a payload takes. See `handoff.codecs.Codec`."""
+    return artifact.Payload(source).size
+
+
+def dump(value: object) -> bytes:
+    """Give a tree without records as MessagePack. Raises: as `encode`."""
+    return _dump(value, with_records=False)[0]
+
+
+def load(payload: bytes) -> Any:
+    """Give the tree that `dump` made MessagePack of. Raises: `DamagedError`, `LimitError`, `DependencyError`."""
+    value, holds_records = _load(payload, _containers.LARGEST)
+    if holds_records:
+        raise DamagedError("there are records where there can be none")
+    return value
+
+
+def _dump(value: object, *, with_records: bool) -> tuple[bytes, int]:
+    payload, weight = _encode_natively(value), 0
     if payload is None:
         try:
-            payload = _containers.encode(value, lambda node, longest: _shorten(_show(node, 1), longest))
+            payload, weight = _containers.encode(
+                value, lambda node, longest: _shorten(_show(node, 1), longest), with_records=with_records
+            )
         except Unencodable as refused:
             where = refused.path or "the value"
             raise EncodeError(f"{where}: {refused.why}", remedy=refused.remedy, path=refused.path) from None
-    check_size(len(payload))
-    return Tree(value, payload)
+    check_size(len(payload) + weight)
+    return payload, weight
 
 
 def decode(source: Source, reading: Reading) -> Any:
     """Decode what `encode` made. See `handoff.codecs.Codec`."""
-    payload = reading.payload(source, _containers.LARGEST).data()
+    limit = min(reading.limit, _containers.LARGEST)
+    payload = reading.payload(source, limit).data()
+    value, holds_records = _load(payload, limit - len(payload))
+    found = value.name if isinstance(value, Record | Member) else name_of(value.__class__)
+    if found != reading.name:
+        raise DamagedError(f"the payload is a {found}, and a {reading.name} was recorded")
+    if reading.type is Any and not holds_records:
+        return value
+    from handoff import conversion
+
+    return conversion.of_decoded(value, reading.type, holds_records=holds_records)
+
+
+def _load(payload: bytes, limit: int) -> tuple[Any, bool]:
     try:
-        value, holds_records = _containers.decode(payload)
+        value, holds_records = _containers.decode(payload, limit)
         _check_depth(value)
     except HandoffError:
         raise
@@ -103,14 +143,7 @@ def decode(source: Source, reading: Reading) -> Any:
         raise DamagedError(f"the payload cannot be decoded: {error}") from None
     except MemoryError:
         raise LimitError(f"the payload of {human_size(len(payload))} needs more memory than there is") from None
-    found = value.name if isinstance(value, Record | Member) else name_of(value.__class__)
-    if found != reading.name:
-        raise DamagedError(f"the payload is a {found}, and a {reading.name} was recorded")
-    if reading.type is Any and not holds_records:
-        return value
-    from handoff import conversion
-
-    return conversion.of_decoded(value, reading.type, holds_records=holds_records)
+    return value, holds_records
 
 
 def _encode_natively(value: object) -> bytes | None:

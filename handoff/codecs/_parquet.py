@@ -1,0 +1,229 @@
+"""Tables as Parquet files that check themselves: `docs/design/0003-a-table-checks-itself.md`."""
+
+from __future__ import annotations
+
+import struct
+import zlib
+from collections.abc import Callable, Iterator, Sequence
+from functools import cache, cached_property
+from typing import Any, Final
+
+from handoff.artifact import Buffer, Header, Sink
+from handoff.codecs import _rows
+from handoff.codecs._libraries import first_line, library
+from handoff.codecs._reading import Reading
+from handoff.codecs._rows import Ruler, Rows
+from handoff.errors import DamagedError, LimitError
+from handoff.spool import Source
+
+#: How a Parquet file begins, and ends.
+MAGIC: Final = b"PAR1"
+#: What the keys of metadata that are ours begin with.
+OURS: Final = b"handoff"
+
+_HEADER_KEY = b"handoff"
+# A checksum of the whole file, itself taken as zeros: Parquet's own covers the pages, and not the footer.
+_CHECK_KEY = b"handoff.crc32"
+_UNSEALED = b"00000000"
+_CHECK_FIELD = _CHECK_KEY + b"\x18\x08"  # in Thrift's compact protocol: the next field, text of eight bytes
+_END = struct.Struct("<I4s")  # the length of the footer, and the magic
+# Parquet's own name for the elements of a list would take the place of the table's.
+_OPTIONS: dict[str, Any] = {"compression": "zstd", "write_page_checksum": True, "use_compliant_nested_type": False}
+
+
+def keeps(schema: Any) -> bool:
+    """Whether Parquet gives back every type of a schema, its names and its metadata, told from a file without rows."""
+    arrow = library("pyarrow")
+    if not schema.names or (any(map(_has_fixed_lists, schema.types)) and not _keeps_fixed_lists()):
+        return False
+    sink = arrow.BufferOutputStream()
+    try:
+        with library("pyarrow.parquet").ParquetWriter(sink, schema, **_OPTIONS):
+            pass
+        back = _open(Source(sink.getvalue().to_pybytes())).schema_arrow
+    except (arrow.ArrowException, DamagedError):
+        return False
+    return bool(back.equals(schema, check_metadata=True))
+
+
+def gives_back(table: Any) -> bool:
+    """Whether Parquet gives back the cells of a table too, told by writing and reading it group by group."""
+    arrow, parquet = library("pyarrow"), library("pyarrow.parquet")
+    try:
+        for group in _rows.groups(table.schema, iter([table]), Ruler()):
+            sink = arrow.BufferOutputStream()
+            parquet.write_table(group, sink, row_group_size=group.num_rows, **_OPTIONS)
+            if not _open(Source(sink.getvalue().to_pybytes())).read().equals(group):
+                return False
+    except arrow.ArrowException:
+        return False
+    return True
+
+
+def write(sink: Sink, rows: Rows, ruler: Ruler, header: Callable[[int], Header | None]) -> None:
+    """Write rows as a Parquet file, in groups; where the ``header`` for their size is None, without a checksum too."""
+    arrow = library("pyarrow")
+    sealing = _Sealing(sink)
+    try:
+        writer = library("pyarrow.parquet").ParquetWriter(arrow.PythonFile(sealing, "w"), rows.schema, **_OPTIONS)
+        for group in _rows.groups(rows.schema, rows.parts(), ruler):
+            writer.write_table(group, row_group_size=group.num_rows)
+        if rows.notes:
+            writer.add_key_value_metadata(rows.notes)
+        found = header(ruler.size)
+        if found is not None:
+            writer.add_key_value_metadata({_HEADER_KEY: found.to_json(), _CHECK_KEY: _UNSEALED})
+        sealing.hold()
+        writer.close()
+        sealing.end(is_sealed=found is not None)
+    finally:
+        sealing.leave()  # a writer that is dropped would still end its file
+
+
+def read_header(source: Source) -> Header:
+    """Read the header from the file's metadata. Raises: `DamagedError`."""
+    length, magic = _END.unpack(source.at(source.size - _END.size, _END.size)) if source.size >= _END.size else (0, b"")
+    start = source.size - _END.size - length
+    footer = source.at(max(0, start), length)
+    place = footer.rfind(_CHECK_FIELD) + len(_CHECK_FIELD)
+    if magic != MAGIC or start < len(MAGIC) or place < len(_CHECK_FIELD):
+        raise DamagedError("the Parquet file has no checksum of a handoff in its metadata")
+    if footer[place : place + len(_UNSEALED)] != _check(source, start + place):
+        raise DamagedError("the Parquet file does not match its checksum")
+    text = (_open(source).metadata.metadata or {}).get(_HEADER_KEY)
+    if text is None:
+        raise DamagedError("the Parquet file has no header of a handoff in its metadata")
+    return Header.from_json(text)
+
+
+class Parquet:
+    """A Parquet file to be read group by group. Raises: `DamagedError`, `LimitError`."""
+
+    def __init__(self, source: Source, reading: Reading) -> None:
+        self._file = _open(source)
+        self.count: int = self._file.metadata.num_rows
+        groups = [self._file.metadata.row_group(index) for index in range(self._file.metadata.num_row_groups)]
+        # Repeated cells take no room in the file: what they take in memory follows from their number.
+        sizes = [sum(group.total_byte_size for group in groups), _rows.least_size(self.schema, self.count)]
+        self.size: int = max(*sizes, 0 if reading.header is None else reading.header.raw_size)
+        if self.size > reading.limit:
+            raise LimitError(
+                f"the table takes {self.size:,} bytes in memory, and {reading.limit:,} are allowed",
+                size=self.size,
+                limit=reading.limit,
+            )
+
+    @cached_property
+    def notes(self) -> dict[bytes, bytes]:
+        """What the metadata says under keys of ours."""
+        return {key: text for key, text in (self._file.metadata.metadata or {}).items() if key.startswith(OURS)}
+
+    @cached_property
+    def schema(self) -> Any:
+        """The schema, without what is ours."""
+        with _translated():
+            schema = self._file.schema_arrow
+        return without_ours(schema)
+
+    def tables(self, places: Sequence[int]) -> Iterator[Any]:
+        """Give the columns at some places of the schema, group by group."""
+        names = [self.schema.names[place] for place in places]
+        is_unique = len(set(self.schema.names)) == len(self.schema.names)
+        for index in range(self._file.metadata.num_row_groups):
+            with _translated():
+                # A name with a dot may stand for a part of a column, too.
+                table = self._file.read_row_group(index, columns=names if is_unique else None)
+            yield without_ours(table.select(names if is_unique else places))
+
+
+def without_ours(table: Any) -> Any:
+    """Give a table or a schema without the metadata that is ours."""
+    found = table.metadata if hasattr(table, "metadata") else table.schema.metadata
+    kept = {key: text for key, text in (found or {}).items() if not key.startswith(OURS)} or None
+    return table.with_metadata(kept) if hasattr(table, "with_metadata") else table.replace_schema_metadata(kept)
+
+
+class _Sealing:
+    """A sink that sums up what is written into another, and holds the footer back until the sum is known."""
+
+    closed = False
+
+    def __init__(self, sink: Sink) -> None:
+        self._sink: Sink | None = sink
+        self._sum = 0
+        self._held: list[bytes] | None = None
+        self._error: BaseException | None = None
+
+    def write(self, data: Any) -> int:
+        view: Buffer = memoryview(data)
+        if self._held is not None:
+            self._held.append(bytes(view))
+        elif self._sink is not None:
+            self._sum = zlib.crc32(view, self._sum)
+            self._sink.write(view)
+        return len(view)
+
+    def flush(self) -> None:
+        pass
+
+    def hold(self) -> None:
+        self._held = []
+
+    def end(self, *, is_sealed: bool) -> None:
+        footer = b"".join(self._held or ())
+        if is_sealed:
+            start = footer.rfind(_CHECK_FIELD) + len(_CHECK_FIELD)
+            check = b"%08x" % zlib.crc32(footer, self._sum)
+            footer = b"".join((footer[:start], check, footer[start + len(check) :]))
+        if self._sink is not None:
+            self._sink.write(footer)
+
+    def leave(self) -> None:
+        self._sink = self._held = None
+
+
+def _check(source: Source, place: int) -> bytes:
+    """Give what the checksum that stands at a place should be."""
+    found = done = 0
+    for piece in source.pieces():
+        view = memoryview(piece)
+        begin, end = (min(max(0, at - done), len(view)) for at in (place, place + len(_UNSEALED)))
+        for part in (view[:begin], _UNSEALED[: end - begin], view[end:]):
+            found = zlib.crc32(part, found)
+        done += len(view)
+    return b"%08x" % found
+
+
+def has_dictionary(kind: Any) -> bool:
+    """Whether a type is of dictionaries, at any depth: Parquet may order their values otherwise."""
+    return _holds(kind, library("pyarrow").types.is_dictionary)
+
+
+def _has_fixed_lists(kind: Any) -> bool:
+    return _holds(kind, library("pyarrow").types.is_fixed_size_list)
+
+
+@cache
+def _keeps_fixed_lists() -> bool:
+    """Whether this pyarrow reads lists of a fixed size that have gaps."""
+    arrow = library("pyarrow")
+    return gives_back(arrow.table({"a": arrow.array([[1], None], arrow.list_(arrow.int8(), 1))}))
+
+
+def _holds(kind: Any, is_it: Callable[[Any], bool]) -> bool:
+    return is_it(kind) or any(_holds(kind.field(index).type, is_it) for index in range(kind.num_fields))
+
+
+def _open(source: Source) -> Any:
+    arrow, parquet = library("pyarrow"), library("pyarrow.parquet")
+    with _translated():
+        file = arrow.BufferReader(source.data()) if source.name is None else arrow.OSFile(source.name)
+        return parquet.ParquetFile(file, page_checksum_verification=True)
+
+
+class _translated:  # noqa: N801 - used as a block
+    def __enter__(self) -> None: ...
+
+    def __exit__(self, kind: object, error: BaseException | None, trace: object) -> None:
+        if isinstance(error, library("pyarrow").ArrowException | OSError | ValueError):
+            raise DamagedError(f"the Parquet file cannot be read: {first_line(error)}") from None

@@ -1,0 +1,201 @@
+"""Polars frames and series as rows, and rows as frames and series.
+
+A type that Arrow lacks, or that Polars makes anew for each part of a frame, is carried by text, and noted.
+"""
+
+from __future__ import annotations
+
+import base64
+from typing import Any
+
+from handoff.codecs import _arrow, _parquet, tree
+from handoff.codecs._arrow import POLARS, Selection
+from handoff.codecs._libraries import first_line, library
+from handoff.codecs._rows import Rows, steps
+from handoff.errors import ConfigError, DamagedError, EncodeError, HandoffError
+
+_PLAIN = frozenset(
+    ["Boolean", "Binary", "Date", "Float16", "Float32", "Float64", "Int8", "Int16", "Int32", "Int64", "Null", "String"]
+    + ["Time", "UInt8", "UInt16", "UInt32", "UInt64", "Int128", "UInt128"]
+)
+_AS_TEXT = frozenset(["Int128", "UInt128", "Categorical", "Enum"])
+
+
+def classes() -> tuple[type, ...]:
+    """Give the classes that are taken, none derived from them."""
+    polars = library("polars")
+    return polars.DataFrame, polars.LazyFrame, polars.Series
+
+
+def rows_of(value: Any) -> Rows:
+    """Take a frame or a series apart; a lazy frame is collected first. Raises: `EncodeError` naming a column."""
+    polars = library("polars")
+    kind = type(value)
+    if kind is polars.LazyFrame:
+        value = _collected(value)
+    table = value.to_frame() if kind is polars.Series else value
+    note = {"rows": table.height, "types": [_note_type(name, dtype) for name, dtype in table.schema.items()]}
+    carriers = {
+        name: _carrier(noted)
+        for name, noted in zip(table.columns, note["types"], strict=True)
+        if _is_carried(noted)
+    }
+    schema = table.head(0).cast(carriers).to_arrow().schema.remove_metadata()
+
+    def convert(start: int, end: int) -> Any:
+        return table.slice(start, end - start).cast(carriers).to_arrow().cast(schema)
+
+    return Rows(
+        f"polars.{kind.__name__}",
+        schema,
+        lambda: steps(table.height if table.columns else 0, convert),
+        table.height,
+        table.columns,
+        {POLARS: base64.b64encode(tree.dump(note))},
+        _parquet.keeps(schema),
+    )
+
+
+def frame(selection: Selection) -> Any:
+    """Give a polars.DataFrame."""
+    polars, arrow = library("polars"), library("pyarrow")
+    notes: list[Any] | None = None
+    names = selection.stored.schema.names
+    if POLARS in selection.notes:
+        note = _note(selection)
+        places = selection.places(names)
+        if not names:
+            return polars.DataFrame(height=note["rows"]) if note["rows"] else polars.DataFrame()
+        notes = [note["types"][place] for place in places]
+        schema, parts = selection.tables(places)
+    else:
+        schema, parts = selection.open(is_arrow=False)
+    if len(set(schema.names)) != len(schema.names):
+        raise ConfigError("polars cannot hold this table: a name stands twice", remedy="Take it as a pyarrow.Table")
+    types = None if notes is None else {name: _type_noted(note) for name, note in zip(schema.names, notes, strict=True)}
+    late = {field.name: polars.Categorical for field in schema if arrow.types.is_dictionary(field.type)}
+    early = {}
+    if types is not None and notes is not None:
+        early = {name: types[name] for name, note in zip(types, notes, strict=True) if not _holds(note, "Categorical")}
+        late = {name: kind for name, kind in types.items() if name not in early}
+    try:
+        found = [_taken(part).cast(early) for part in parts] or [_taken(schema.empty_table()).cast(early)]
+        return polars.concat(found, rechunk=False).cast(late)
+    except HandoffError:
+        raise
+    except (Exception, polars.exceptions.PanicException) as error:
+        raise ConfigError(
+            f"polars cannot hold this table ({first_line(error)})", remedy="Take it as a pyarrow.Table"
+        ) from None
+
+
+def lazy_frame(selection: Selection) -> Any:
+    """Give a polars.LazyFrame of what was read."""
+    return frame(selection).lazy()
+
+
+def series(selection: Selection) -> Any:
+    """Give a polars.Series. Raises: `ConfigError` for a table of other than one column."""
+    return _arrow.the_column(frame(selection).get_columns())
+
+
+def _collected(value: Any) -> Any:
+    try:
+        return value.collect(engine="streaming")
+    except TypeError:  # Polars before 1.23
+        return value.collect(streaming=True)
+
+
+def _note(selection: Selection) -> dict[str, Any]:
+    try:
+        note = tree.load(base64.b64decode(selection.notes[POLARS], validate=True))
+        if len(note["types"]) == len(selection.stored.schema.names) and type(note["rows"]) is int:
+            return note
+    except (LookupError, TypeError, ValueError) as error:
+        raise DamagedError(f"what was noted of the Polars frame cannot be read: {first_line(error)}") from None
+    raise DamagedError("what was noted of the Polars frame is of another table")
+
+
+def _taken(part: Any) -> Any:
+    """Take a table of Arrow, without its dictionaries: Polars would make each part's categories by themselves."""
+    types = library("pyarrow").types
+    for place, field in enumerate(part.schema):
+        if types.is_dictionary(field.type):
+            part = part.set_column(place, field.name, part.column(place).cast(field.type.value_type))
+    found = library("polars").from_arrow(part)
+    found.columns = part.column_names  # it gives a name to a column whose name is empty
+    return found
+
+
+# --- types ------------------------------------------------------------------------------------------------------
+
+
+def _note_type(name: str, dtype: Any) -> list[Any]:
+    noted = _noted(dtype)
+    if noted is None or _type_noted(noted) != dtype:
+        raise EncodeError(
+            f"{name or repr(name)}: a column of {dtype}, which is not kept",
+            remedy="Cast it to a type that Arrow has",
+            path=name or "''",
+        )
+    return noted
+
+
+def _noted(dtype: Any) -> list[Any] | None:
+    name = dtype.base_type().__name__
+    if name in _PLAIN:
+        return [name]
+    if name == "Datetime":
+        return [name, dtype.time_unit, dtype.time_zone]
+    if name == "Duration":
+        return [name, dtype.time_unit]
+    if name == "Decimal":
+        return [name, dtype.precision, dtype.scale]
+    if name == "Categorical":
+        return [name, *(["lexical"] if _is_lexical(dtype) else [])]
+    if name == "Enum":
+        return [name, dtype.categories.to_list()]
+    if name == "Struct":
+        inner = [[field.name, _noted(field.dtype)] for field in dtype.fields]
+        return None if any(noted is None for _, noted in inner) else [name, inner]
+    if name == "List" or (name == "Array" and all(dtype.shape)):
+        noted = _noted(dtype.inner)
+        return noted and [name, noted, *([] if name == "List" else [dtype.shape[0]])]
+    return None
+
+
+def _type_noted(noted: list[Any], *, carried: bool = False) -> Any:
+    polars = library("polars")
+    name, *rest = noted
+    if carried and name in _AS_TEXT:
+        return polars.String
+    if name not in {*_PLAIN, *_AS_TEXT, "Datetime", "Duration", "Decimal", "Struct", "List", "Array"}:
+        raise DamagedError(f"{name!r} is no type of Polars")
+    kind = getattr(polars, name, None)
+    if kind is None:
+        raise ConfigError(f"this Polars has no {name}", remedy="Upgrade it where the table is read")
+    if name in ("List", "Array"):
+        return kind(_type_noted(rest[0], carried=carried), *rest[1:])
+    if name == "Struct":
+        return kind([polars.Field(field, _type_noted(inner, carried=carried)) for field, inner in rest[0]])
+    return kind() if name == "Categorical" and hasattr(polars, "Categories") else kind(*rest)
+
+
+def _carrier(noted: list[Any]) -> Any:
+    return _type_noted(noted, carried=True)
+
+
+def _is_carried(noted: list[Any]) -> bool:
+    return any(_holds(noted, name) for name in _AS_TEXT)
+
+
+def _holds(noted: list[Any], name: str) -> bool:
+    kind, *rest = noted
+    if kind == "Struct":
+        return any(_holds(inner, name) for _, inner in rest[0])
+    return kind == name or (kind in ("List", "Array") and _holds(rest[0], name))
+
+
+def _is_lexical(dtype: Any) -> bool:
+    # Since Polars has named categories, their order is always the lexical one.
+    return not hasattr(library("polars"), "Categories") and dtype.ordering == "lexical"

@@ -1,0 +1,186 @@
+"""Rows in Arrow's memory: what they weigh, and where a table of them is cut into groups.
+
+What a row weighs follows from its cells, never from the buffers that hold them: equal tables are cut at the same rows.
+"""
+
+from __future__ import annotations
+
+from bisect import bisect_left
+from collections.abc import Callable, Iterator
+from typing import Any, Final, NamedTuple
+
+from handoff.codecs._libraries import library
+
+#: The bytes of cells in a group of rows: what is converted, written and read at once.
+GROUP: Final = 16 * 1024**2
+#: Rows whose weight is looked at together.
+_LOOK = 64 * 1024
+_POINTER = 8
+# How many rows are converted at first, and how much more with each step, while their weight is not known.
+_FIRST, _GROWTH = 256, 8
+
+
+class Rows(NamedTuple):
+    """A value as rows of Arrow, before anything is written.
+
+    Arguments: ``type``, the name to record; ``schema``; ``parts``, tables or batches in order, of any length;
+    ``count`` of the rows, None for a stream, which is consumed once; ``names`` of the columns, for people; ``notes``,
+    what the metadata says beside the schema; ``is_parquet``, whether Parquet gives all of it back.
+    """
+
+    type: str
+    schema: Any
+    parts: Callable[[], Iterator[Any]]
+    count: int | None
+    names: list[str]
+    notes: dict[bytes, bytes]
+    is_parquet: bool
+
+
+class Ruler:
+    """Measures rows as they come, and says after which of them a group ends.
+
+    Arguments: the most bytes of cells. Raises: `OverflowError` where there are more.
+    """
+
+    def __init__(self, most: int | None = None) -> None:
+        self._most = most
+        #: Bytes of all cells so far.
+        self.size = 0
+        self.rows = 0
+        self._held = 0
+
+    def cuts(self, part: Any) -> list[int]:
+        """Give the numbers of rows of this part after which a group ends."""
+        found: list[int] = []
+        for start in range(0, part.num_rows, _LOOK):
+            found += [start + end for end in self._look(part.slice(start, _LOOK))]
+            if self._most is not None and self.size > self._most:
+                raise OverflowError
+        self.rows += part.num_rows
+        return found
+
+    def _look(self, part: Any) -> list[int]:
+        compute = library("pyarrow.compute")
+        fixed = sum(_bits(field.type) for field in part.schema)
+        lengths = [length for column in part.columns for length in _lengths(_array(column))]
+        if not lengths:
+            return self._cut(part.num_rows, lambda row: row * fixed // 8)
+        total = lengths[0]
+        for length in lengths[1:]:
+            total = compute.add(total, length)
+        sums = compute.cumulative_sum(total)
+        return self._cut(part.num_rows, lambda row: row * fixed // 8 + (sums[row - 1].as_py() if row else 0))
+
+    def _cut(self, rows: int, weight: Callable[[int], int]) -> list[int]:
+        found: list[int] = []
+        begun = 0
+        while self._held + weight(rows) - begun >= GROUP:
+            # The first row with which the group is full ends it.
+            row = bisect_left(range(rows + 1), GROUP - self._held + begun, lo=1, key=weight)
+            found.append(row)
+            begun, self._held = weight(row), 0
+            if row == rows:
+                break
+        self._held += weight(rows) - begun
+        self.size += weight(rows)
+        return found
+
+
+def groups(schema: Any, parts: Iterator[Any], ruler: Ruler, *, in_one_piece: bool = True) -> Iterator[Any]:
+    """Give the rows of some parts as tables of about `GROUP` bytes, each column in one piece or in as many as it was.
+
+    Where it is in one, the bytes that are written follow from the cells alone.
+    """
+    arrow = library("pyarrow")
+    waiting: list[Any] = []
+
+    def together() -> Any:
+        found = arrow.concat_tables(waiting)
+        waiting.clear()
+        return found.combine_chunks() if in_one_piece else found
+
+    for part in parts:
+        table = arrow.Table.from_batches([part], schema) if isinstance(part, arrow.RecordBatch) else part
+        start = 0
+        for end in ruler.cuts(table):
+            waiting.append(table.slice(start, end - start))
+            start = end
+            yield together()
+        if start < table.num_rows:
+            waiting.append(table.slice(start))
+    if waiting:
+        yield together()
+
+
+def steps(rows: int, convert: Callable[[int, int], Any]) -> Iterator[Any]:
+    """Convert rows from one place to another, as many at once as weigh little more than a group."""
+    start, step = 0, _FIRST
+    while start < rows:
+        part = convert(start, min(rows, start + step))
+        start += part.num_rows
+        fitting = GROUP * part.num_rows // max(1, part.nbytes)
+        step = max(1, min(step * _GROWTH, fitting))
+        yield part
+
+
+def least_size(schema: Any, rows: int) -> int:
+    """Give the bytes that cells take in memory at the least, from their number and types."""
+    return sum(rows * _bits(field.type) // 8 for field in schema)
+
+
+def _bits(kind: Any) -> int:
+    try:
+        width: int = kind.bit_width
+    except ValueError:  # no fixed width
+        return _POINTER * 8
+    return width
+
+
+def _array(column: Any) -> Any:
+    if hasattr(column, "combine_chunks"):
+        return column.chunk(0) if column.num_chunks == 1 else column.combine_chunks()
+    return column
+
+
+def _lengths(array: Any) -> list[Any]:
+    """Give what the rows of a column weigh beyond its fixed width, as arrays of int64 to be added up."""
+    types, compute = library("pyarrow").types, library("pyarrow.compute")
+    kind = array.type
+    if isinstance(array, library("pyarrow").ExtensionArray):
+        return _lengths(array.storage)
+    if types.is_string(kind) or types.is_binary(kind) or types.is_large_string(kind) or types.is_large_binary(kind):
+        return [_counts(compute.binary_length(array))]
+    if types.is_struct(kind):
+        return [length for index in range(kind.num_fields) for length in _inner(array.field(index))]
+    if types.is_list(kind) or types.is_large_list(kind) or types.is_map(kind):
+        return [_elements(array)]
+    if types.is_fixed_size_list(kind):
+        width = kind.list_size * _bits(kind.value_type) // 8
+        return [_counts(compute.multiply(compute.cast(compute.is_valid(array), "int64"), width))]
+    return []
+
+
+def _inner(array: Any) -> list[Any]:
+    compute = library("pyarrow.compute")
+    width = compute.multiply(compute.cast(compute.is_valid(array), "int64"), max(1, _bits(array.type) // 8))
+    return [width, *_lengths(array)]
+
+
+def _elements(array: Any) -> Any:
+    arrow, compute = library("pyarrow"), library("pyarrow.compute")
+    offsets, below = array.offsets, array.values
+    begin, end = offsets[0].as_py(), offsets[-1].as_py()
+    total = None
+    for length in _inner(below.slice(begin, end - begin)):
+        total = length if total is None else compute.add(total, length)
+    sums = arrow.concat_arrays([arrow.array([0], "int64"), compute.cumulative_sum(total).cast("int64")])
+    places = compute.subtract(offsets.cast("int64"), begin)
+    reached = sums.take(places)
+    weights = compute.subtract(reached.slice(1), reached.slice(0, len(array)))
+    return compute.if_else(array.is_valid(), weights, 0)
+
+
+def _counts(lengths: Any) -> Any:
+    compute = library("pyarrow.compute")
+    return compute.fill_null(compute.cast(lengths, "int64"), 0)
