@@ -33,6 +33,7 @@ _LONGEST_FILE_NAME = 255
 _LONGEST_PREVIEW = 200
 
 _Digest = Annotated[str, msgspec.Meta(pattern=r"\A[0-9a-f]{64}\Z")]
+_Check = Annotated[str, msgspec.Meta(pattern=r"\A[0-9a-f]{8}\Z")]
 _Name = Annotated[str, msgspec.Meta(min_length=1, max_length=_LONGEST_NAME)]
 _FileName = Annotated[str, msgspec.Meta(min_length=1, max_length=_LONGEST_FILE_NAME)]
 _Preview = Annotated[str, msgspec.Meta(max_length=_LONGEST_PREVIEW)]
@@ -44,6 +45,8 @@ class Reader(Protocol):
     """What a bound handoff loads from: a store."""
 
     def get(self, x: Any, type: Any = ..., columns: Sequence[str] | None = ...) -> Any: ...
+
+    def scan(self, x: Any, type: Any = ...) -> Any: ...
 
 
 class Handoff(msgspec.Struct, frozen=True, dict=True, tag_field="kind", forbid_unknown_fields=True, kw_only=True):
@@ -80,10 +83,17 @@ class Handoff(msgspec.Struct, frozen=True, dict=True, tag_field="kind", forbid_u
 
         Raises: `ConfigError` where no store is bound: use ``store.get(handoff)``. Otherwise as ``store.get``.
         """
+        return self._reader("get").get(self, type, columns)
+
+    def scan(self, type: Any = Any) -> Any:
+        """Give what reads a table in place, as ``store.scan``. Raises: as `load`."""
+        return self._reader("scan").scan(self, type)
+
+    def _reader(self, call: str) -> Reader:
         if not is_bound(self):
-            raise ConfigError("this handoff was read from JSON and has no store", remedy="Use store.get(handoff)")
+            raise ConfigError("this handoff was read from JSON and has no store", remedy=f"Use store.{call}(handoff)")
         store: Reader = self.__dict__["_store"]
-        return store.get(self, type, columns)
+        return store
 
 
 class Inline(Handoff, frozen=True, tag="inline"):
@@ -116,6 +126,8 @@ class Stored(Handoff, frozen=True, tag="stored"):
     attempt: Annotated[int, msgspec.Meta(ge=1, le=MOST_ATTEMPTS)] = 1
     #: Where the artifact is, for people and engines. A reader of handoffs never resolves it.
     uri: Annotated[str, msgspec.Meta(max_length=ENVELOPE_CAP)] = ""
+    #: What the footer of a Parquet file says of the whole, so that a part of it is known to be of this version.
+    check: _Check | UnsetType = UNSET
 
 
 def is_envelope(value: object) -> bool:

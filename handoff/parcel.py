@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
+import contextlib
 import hashlib
-from collections.abc import Sequence
+from collections.abc import Generator, Sequence
 from typing import Any, NamedTuple
 
 from msgspec import UNSET
@@ -59,6 +60,7 @@ class Parcel(NamedTuple):
             attempt=attempt,
             uri=uri,
             file_name=getattr(self.encoded, "file_name", UNSET),
+            check=getattr(self.encoded, "check", None) or UNSET,
         )
         return envelope.fit(stored)
 
@@ -147,6 +149,20 @@ def unwrap(source: Source, at: Address, type: Any, limit: int, columns: Sequence
     header = _header(source, at)
     reading = Reading(header.type, limit, type, header, columns)
     return _decode(header.codec, source, reading)
+
+
+@contextlib.contextmanager
+def said(at: Address) -> Generator[None]:
+    """Let an error say which of many values it is of."""
+    try:
+        yield
+    except (EncodeError, LimitError) as error:
+        name = repr(at.key) if at.item is None else f"element {at.item}"
+        error.args = (f"{name}: {error}",)
+        if isinstance(error, EncodeError):
+            inside = f"[{name if at.item is None else at.item}]"
+            error.path = inside + (f".{error.path}" if error.path and not error.path.startswith("[") else error.path)
+        raise
 
 
 def of_given(value: Any, type: Any) -> Any:

@@ -22,6 +22,9 @@ class Source:
     Arguments: the bytes, or a file opened for reading, which stays open meanwhile; ``size``, how many there are.
     """
 
+    #: Whether the bytes are elsewhere, so that no more of them should be read than are needed.
+    is_apart = False
+
     def __init__(self, content: bytes | io.FileIO, size: int | None = None) -> None:
         self._content = content
         self.size = len(content) if size is None and isinstance(content, bytes) else size or 0
@@ -75,6 +78,8 @@ class Source:
 
 class Ranges(Source):
     """An object that stays where it is: parts are fetched as they are asked for, maybe of more than one version."""
+
+    is_apart = True
 
     def __init__(self, fetch: Callable[[int, int], bytes], size: int) -> None:
         super().__init__(b"", size)

@@ -16,7 +16,7 @@ import msgspec
 from msgspec import UNSET, UnsetType
 
 from handoff import address as addresses
-from handoff import attempts, codecs, envelope, lanes, message, parcel
+from handoff import attempts, codecs, envelope, lanes, message, parcel, parts
 from handoff.address import RETURN_VALUE, Address
 from handoff.config import INLINE_LIMIT, MAX_SIZE, TIMEOUT, check_limit
 from handoff.envelope import MOST_ATTEMPTS, Handoff, Inline, Stored
@@ -24,7 +24,6 @@ from handoff.errors import (
     ConfigError,
     DamagedError,
     DependencyError,
-    EncodeError,
     EnvelopeError,
     HandoffError,
     LimitError,
@@ -157,7 +156,8 @@ class Store:
         """Give the value of a handoff, an envelope or an address; anything else is a plain value, given back as it is.
 
         Arguments: ``type``, the reader's own choice of library for a table (``pd.DataFrame``, ``pa.Table``), or of the
-        type of records (``list[Flight]``), which plain data become as well.
+        type of records (``list[Flight]``), which plain data become as well; ``columns`` of a table: of one above 16 MiB
+        no others are fetched.
         Guarantees: the value is identical to the one that was put, or an error says why not.
         Raises: `MissingError`, `StaleError`, `DamagedError`, `DeniedError`, `UnreachableError`, `EnvelopeError`,
         `LimitError`, `DependencyError`; `MismatchError` where it is not of that type, and `ConfigError` for records
@@ -165,6 +165,10 @@ class Store:
         """
         if envelope.is_envelope(x):
             x = Handoff.from_json(x)
+        if columns is not None and isinstance(x, Stored | Address):
+            found = parts.columns_of(self._storage, x, type, self._max_size, columns)
+            if found is not UNSET:
+                return found
         if isinstance(x, Stored):
             return self._get_stored(x, type, columns)
         if isinstance(x, Inline):
@@ -172,6 +176,23 @@ class Store:
         if isinstance(x, Address):
             return self._get_at(x, type, columns)
         return parcel.of_given(x, type)
+
+    def scan(self, x: Any, type: Any = Any) -> Any:
+        """Give what reads a table in place, columns and rows as they are asked for: a `pyarrow.dataset.Dataset`.
+
+        Arguments: a handoff, an envelope or an address; ``type``, where it is to be a `polars.LazyFrame`.
+        Guarantees: the table was the one that the handoff names when it was scanned; what is read later is what
+        stands there then, as for any engine. Raises: as `get`, and `ConfigError` for what is no Parquet file.
+        """
+        if envelope.is_envelope(x):
+            x = Handoff.from_json(x)
+        if not isinstance(x, Stored | Address):
+            return parts.scan_value(self.get(x, parts.arrow_table()), type)
+        found = parts.scan(self._storage, x, type)
+        if found is UNSET:
+            self.get(x, parts.arrow_table())  # it says what is wrong, if anything is
+            raise ConfigError("what stands there is no Parquet file, and is not read in place", remedy="Load it")
+        return found
 
     def exists(self, address: Address) -> bool:
         """Whether an artifact stands at an address. Raises: `DeniedError`, `UnreachableError`."""
@@ -260,7 +281,7 @@ class Store:
 
             def calls() -> Iterator[tuple[int, Callable[[], Stored]]]:
                 for at in places:
-                    with _said(at):
+                    with parcel.said(at):
                         ready = self._wrap(values[at], limit, alone=at.item is None)
                     if isinstance(ready, Inline):
                         handoffs[at] = ready
@@ -364,17 +385,3 @@ class Store:
             error.args = (f"{uri}: {error}",)
             error.address, error.uri = at.path, uri
             raise
-
-
-@contextlib.contextmanager
-def _said(at: Address) -> Generator[None]:
-    """Let an error say which of many values it is of."""
-    try:
-        yield
-    except (EncodeError, LimitError) as error:
-        name = repr(at.key) if at.item is None else f"element {at.item}"
-        error.args = (f"{name}: {error}",)
-        if isinstance(error, EncodeError):
-            inside = f"[{name if at.item is None else at.item}]"
-            error.path = inside + (f".{error.path}" if error.path and not error.path.startswith("[") else error.path)
-        raise

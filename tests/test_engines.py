@@ -80,6 +80,7 @@ def test_polars_scans_one_and_all_runs(store: Store, uri: str) -> None:
     assert rows(every.select("run_id", "carrier", "delay").collect().rows()) == EXPECTED
 
 
+@pytest.mark.filterwarnings("ignore:The inplace keyword")  # Dask, of pandas
 def test_dask_reads_one_and_all_runs(store: Store, uri: str) -> None:
     """Dask reads a table by its uri, and all runs by a pattern."""
     options = store.storage_options

@@ -35,7 +35,9 @@ SILENT = {
 }  # fmt: skip
 # Rooms that work with libraries which the core does not need. Each is one of its kind, and none knows another.
 WITH_EXTRAS = (
-    "integrations/", "testing.py", "codecs/array.py", "codecs/table.py",
+    "integrations/", "testing.py", "frames.py",
+    "codecs/array.py", "codecs/table.py", "codecs/_arrow.py", "codecs/_cells.py", "codecs/_index.py", "codecs/_ipc.py",
+    "codecs/_libraries.py", "codecs/_objects.py", "codecs/_pandas.py", "codecs/_parquet.py", "codecs/_polars.py", "codecs/_rows.py",
     "building.py", "codecs/_records.py", "conversion.py", "hints.py", "records.py",
 )  # fmt: skip
 PUBLIC = [

@@ -104,3 +104,30 @@ def test_a_large_object_is_one_version_in_one_request(store: Store, monkeypatch:
     for what in (handoff, ADDRESS):
         store.get(what)
     assert calls == ["get_object"] * 2
+
+
+def test_columns_of_a_large_table_are_fetched_without_the_rest(store: Store, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Two of twenty columns on S3 cost less than a quarter of the bytes, and a scan reads no more than it is asked for."""
+    import numpy as np
+    import pandas as pd
+    import polars as pl
+    import pyarrow.dataset as ds
+    import s3fs
+
+    frame = pd.DataFrame({f"c{n}": np.random.default_rng(n).standard_normal(150_000) for n in range(20)})
+    handoff = store.put(frame, ADDRESS)
+    fetched: list[int] = []
+    cat_file = s3fs.S3FileSystem._cat_file
+
+    async def counted(self: Any, *args: Any, **kwargs: Any) -> bytes:
+        data: bytes = await cat_file(self, *args, **kwargs)
+        fetched.append(len(data))
+        return data
+
+    monkeypatch.setattr(s3fs.S3FileSystem, "_cat_file", counted)
+    assert same(frame[["c3", "c9"]], handoff.load(columns=["c3", "c9"]))
+    assert 0 < sum(fetched) < handoff.to_json()["size"] / 4
+    late = handoff.scan().to_table(columns=["c1"], filter=ds.field("c2") > 4)
+    assert frame[frame["c2"] > 4]["c1"].to_list() == late["c1"].to_pylist()
+    lazy = handoff.scan(pl.LazyFrame).filter(pl.col("c2") > 4).select("c1").collect()
+    assert late["c1"].to_pylist() == lazy["c1"].to_list()

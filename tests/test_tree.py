@@ -350,7 +350,7 @@ def test_a_path_that_its_text_does_not_give_back_is_refused(store: Store, monkey
 def test_too_little_memory_is_a_limit(monkeypatch: pytest.MonkeyPatch) -> None:
     """Running out of memory while decoding raises LimitError with the payload's size."""
 
-    def full(payload: bytes) -> Any:
+    def full(payload: bytes, limit: int) -> Any:
         raise MemoryError
 
     monkeypatch.setattr(_containers, "decode", full)

@@ -15,7 +15,19 @@ from handoff.codecs._reading import Reading
 from handoff.errors import DamagedError, EnvelopeError
 from handoff.spool import Source
 
-__all__ = ["ARRAY", "FILE", "TABLE", "Codec", "Encoded", "Reading", "codec_named", "codec_of", "header_of", "is_known"]
+__all__ = [
+    "ARRAY",
+    "FILE",
+    "PARQUET",
+    "TABLE",
+    "Codec",
+    "Encoded",
+    "Reading",
+    "codec_named",
+    "codec_of",
+    "header_of",
+    "is_known",
+]
 
 #: The codec of artifacts that are a file's bytes and bear no header.
 FILE: Final = "file"

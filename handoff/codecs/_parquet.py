@@ -6,7 +6,7 @@ import struct
 import zlib
 from collections.abc import Callable, Iterator, Sequence
 from functools import cache, cached_property
-from typing import Any, Final
+from typing import Any, Final, NamedTuple
 
 from handoff.artifact import Buffer, Header, Sink
 from handoff.codecs import _rows
@@ -60,8 +60,8 @@ def gives_back(table: Any) -> bool:
     return True
 
 
-def write(sink: Sink, rows: Rows, ruler: Ruler, header: Callable[[int], Header | None]) -> None:
-    """Write rows as a Parquet file, in groups; where the ``header`` for their size is None, without a checksum too."""
+def write(sink: Sink, rows: Rows, ruler: Ruler, header: Callable[[int], Header | None]) -> str | None:
+    """Write rows as a Parquet file, in groups, and give its checksum; where the ``header`` is None, it has none."""
     arrow = library("pyarrow")
     sealing = _Sealing(sink)
     try:
@@ -75,25 +75,41 @@ def write(sink: Sink, rows: Rows, ruler: Ruler, header: Callable[[int], Header |
             writer.add_key_value_metadata({_HEADER_KEY: found.to_json(), _CHECK_KEY: _UNSEALED})
         sealing.hold()
         writer.close()
-        sealing.end(is_sealed=found is not None)
+        return sealing.end(is_sealed=found is not None)
     finally:
         sealing.leave()  # a writer that is dropped would still end its file
 
 
-def read_header(source: Source) -> Header:
-    """Read the header from the file's metadata. Raises: `DamagedError`."""
+class Stamp(NamedTuple):
+    """What a file's footer says of the whole of it: the header, and the checksum, which stands at a place."""
+
+    header: Header
+    check: bytes
+    place: int
+
+
+def read_stamp(source: Source) -> Stamp:
+    """Read a file's footer alone. Raises: `DamagedError`."""
     length, magic = _END.unpack(source.at(source.size - _END.size, _END.size)) if source.size >= _END.size else (0, b"")
     start = source.size - _END.size - length
-    footer = source.at(max(0, start), length)
+    if magic != MAGIC or start < len(MAGIC):
+        raise DamagedError("the Parquet file has no footer")
+    footer = source.at(start, length)
     place = footer.rfind(_CHECK_FIELD) + len(_CHECK_FIELD)
-    if magic != MAGIC or start < len(MAGIC) or place < len(_CHECK_FIELD):
+    if place < len(_CHECK_FIELD):
         raise DamagedError("the Parquet file has no checksum of a handoff in its metadata")
-    if footer[place : place + len(_UNSEALED)] != _check(source, start + place):
-        raise DamagedError("the Parquet file does not match its checksum")
     text = (_open(source).metadata.metadata or {}).get(_HEADER_KEY)
     if text is None:
         raise DamagedError("the Parquet file has no header of a handoff in its metadata")
-    return Header.from_json(text)
+    return Stamp(Header.from_json(text), footer[place : place + len(_UNSEALED)], start + place)
+
+
+def read_header(source: Source) -> Header:
+    """Read the header from the file's metadata, having checked the whole file. Raises: `DamagedError`."""
+    stamp = read_stamp(source)
+    if stamp.check != _check(source, stamp.place):
+        raise DamagedError("the Parquet file does not match its checksum")
+    return stamp.header
 
 
 class Parquet:
@@ -169,14 +185,15 @@ class _Sealing:
     def hold(self) -> None:
         self._held = []
 
-    def end(self, *, is_sealed: bool) -> None:
-        footer = b"".join(self._held or ())
+    def end(self, *, is_sealed: bool) -> str | None:
+        footer, check = b"".join(self._held or ()), None
         if is_sealed:
             start = footer.rfind(_CHECK_FIELD) + len(_CHECK_FIELD)
             check = b"%08x" % zlib.crc32(footer, self._sum)
             footer = b"".join((footer[:start], check, footer[start + len(check) :]))
         if self._sink is not None:
             self._sink.write(footer)
+        return None if check is None else check.decode()
 
     def leave(self) -> None:
         self._sink = self._held = None
@@ -217,7 +234,10 @@ def _holds(kind: Any, is_it: Callable[[Any], bool]) -> bool:
 def _open(source: Source) -> Any:
     arrow, parquet = library("pyarrow"), library("pyarrow.parquet")
     with _translated():
-        file = arrow.BufferReader(source.data()) if source.name is None else arrow.OSFile(source.name)
+        if source.name is not None:
+            file = arrow.OSFile(source.name)
+        else:
+            file = arrow.PythonFile(source.reader(), "r") if source.is_apart else arrow.BufferReader(source.data())
         return parquet.ParquetFile(file, page_checksum_verification=True)
 
 

@@ -13,16 +13,18 @@ from typing import Any, Final, Union, get_args, get_origin
 
 from handoff.artifact import Buffer, Header, Payload, Sink
 from handoff.codecs import _arrow, _ipc, _pandas, _parquet, _polars
+from handoff.codecs._libraries import library
 from handoff.codecs._reading import Reading
 from handoff.codecs._rows import Rows, Ruler, least_size
 from handoff.config import INLINE_SIZE
-from handoff.errors import DamagedError, EncodeError
+from handoff.errors import ConfigError, DamagedError, EncodeError
 from handoff.records import name_of
 from handoff.spool import Source
 
 id: Final = "table"
 
 read_header = _parquet.read_header
+read_stamp = _parquet.read_stamp
 
 # A table this many times larger than the room for it is not tried inline.
 _SHRINKS_AT_MOST = 64
@@ -38,6 +40,8 @@ class Table:
         self._rows = rows
         self._is_parquet = rows.is_parquet
         self.type = rows.type
+        #: What a footer says of the whole file, by which a part of it is known.
+        self.check: str | None = None
         self.raw_size = least_size(rows.schema, rows.count or 0)
 
     def preview(self) -> str:
@@ -67,7 +71,10 @@ class Table:
             self.raw_size = size
             return None if header is None else header()
 
-        (_parquet if self._is_parquet else _ipc).write(sink, self._rows, ruler, measured)
+        if self._is_parquet:
+            self.check = _parquet.write(sink, self._rows, ruler, measured)
+        else:
+            _ipc.write(sink, self._rows, ruler, measured)
 
 
 def encode(value: Any) -> Table:
@@ -107,6 +114,27 @@ def decode(source: Source, reading: Reading) -> Any:
         raise DamagedError(f"a {reading.name} was recorded, and the artifact is a table")
     stored = (_parquet.Parquet if source.at(0, 4) == _parquet.MAGIC else _ipc.Ipc)(source, reading)
     return convert(_arrow.Selection(stored, reading))
+
+
+def dataset(path: str, filesystem: Any, wanted: Any) -> Any:
+    """Give what reads a Parquet file in place when it is asked to: a dataset of pyarrow, or a LazyFrame of Polars.
+
+    Arguments: the path, on a filesystem of fsspec's or, where that is None, on this machine.
+    """
+    found = library("pyarrow.dataset").dataset(path, format="parquet", filesystem=filesystem)
+    return _lazy(found.replace_schema(_parquet.without_ours(found.schema)), wanted)
+
+
+def dataset_of(table: Any, wanted: Any) -> Any:
+    """Give the same of a table that is in memory."""
+    return _lazy(library("pyarrow.dataset").dataset(table), wanted)
+
+
+def _lazy(found: Any, wanted: Any) -> Any:
+    form = _form(wanted)
+    if form not in (None, "polars.LazyFrame"):
+        raise ConfigError(f"a table is not scanned as a {form}", remedy="Scan as polars.LazyFrame, or with no type")
+    return library("polars").scan_pyarrow_dataset(found) if form else found
 
 
 def _form(wanted: Any) -> str | None:

@@ -59,6 +59,10 @@ class Storage(Protocol):
         """Give an object where it stands: only what is asked for is read, until the block ends. Raises: as `source`."""
         ...
 
+    def located(self, path: str) -> tuple[str, Any]:
+        """Name an object for an engine: its path, and the fsspec filesystem it is on; None for this machine's own."""
+        ...
+
     def delete(self, path: str) -> bool:
         """Remove an object; False where none was there, on stores that tell. Raises: as `read`."""
         ...

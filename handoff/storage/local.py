@@ -75,6 +75,9 @@ class LocalStorage:
         with self._reading(path) as file:
             yield Source(file, os.fstat(file.fileno()).st_size)
 
+    def located(self, path: str) -> tuple[str, None]:
+        return self.uri(path), None
+
     def delete(self, path: str) -> bool:
         folder, name = os.path.split(path)
         try:

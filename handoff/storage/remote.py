@@ -93,6 +93,9 @@ class RemoteStorage:
         info: dict[str, Any] = self._call(path, "info", self._full(path))
         yield Ranges(fetch, info["size"] or 0)
 
+    def located(self, path: str) -> tuple[str, Any]:
+        return self._full(path), self._filesystem()
+
     def delete(self, path: str) -> bool:
         try:
             self._call(path, "rm_file", self._full(path))
