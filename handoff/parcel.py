@@ -45,10 +45,12 @@ class Parcel(NamedTuple):
                 address=at, codec=self.codec.id, type=envelope.clean(self.encoded.type), raw_size=self.encoded.raw_size
             )
 
+        self._check_weight(most)
         with Digest() as digest:
             measured = _Measured(sink, digest, most)
             self.encoded.write(measured, header)
             sha256 = digest.hex()
+        self._check_weight(most)  # of a stream, it is known at its end
         stored = Stored(
             codec=self.codec.id,
             type=envelope.clean(self.encoded.type),
@@ -63,6 +65,16 @@ class Parcel(NamedTuple):
             check=getattr(self.encoded, "check", None) or UNSET,
         )
         return envelope.fit(stored)
+
+    def _check_weight(self, most: int) -> None:
+        weight = getattr(self.encoded, "weight", self.encoded.raw_size)
+        if weight > most:
+            raise LimitError(
+                f"the value takes {human_size(weight)}, and {human_size(most)} are allowed",
+                remedy="Raise max_size of the store",
+                size=weight,
+                limit=most,
+            )
 
 
 class _Measured:

@@ -223,8 +223,10 @@ def test_sizes_are_limited_on_both_ways(tmp_path: Path) -> None:
     """What is too large at rest or decompressed is refused on write and on read, by handoff and by address."""
     small, large = Store(tmp_path, max_size=1000), Store(tmp_path)
     dense, sparse = list(range(5000)), [0] * 5000
-    with pytest.raises(LimitError):
-        small.put(dense, ADDRESS, inline_limit=0)
+    for value in (dense, sparse, pd.DataFrame({"a": [0] * 5000})):
+        with pytest.raises(LimitError):
+            small.put(value, ADDRESS, inline_limit=0)
+    assert [] == list(small.list())
     for value in (dense, sparse):
         handoff = large.put(value, ADDRESS, inline_limit=0)
         for what in (handoff, ADDRESS):
