@@ -8,7 +8,7 @@ import datetime as dt
 import enum
 import functools
 import json
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence, Sized
 from decimal import Decimal
 from pathlib import Path, PurePosixPath
 from typing import (
@@ -21,6 +21,8 @@ from typing import (
     NewType,
     NotRequired,
     Optional,
+    ParamSpec,
+    Protocol,
     Required,
     TypedDict,
     TypeVar,
@@ -38,6 +40,11 @@ from hypothesis import strategies as st
 from handoff import Address, ConfigError, DamagedError, EncodeError, LimitError, MismatchError, Store
 from handoff.codecs import _containers, tree
 from handoff.testing import same
+
+try:
+    from typing import TypeAliasType
+except ImportError:  # Python 3.11
+    from typing_extensions import TypeAliasType
 
 ADDRESS = Address("dag", "run", "task")
 T = TypeVar("T")
@@ -117,6 +124,32 @@ class IntBox(Box[int]):
     more: str = ""
 
 
+@dataclasses.dataclass
+class Boxes(Box[list[T]], Generic[T]):
+    inner: Box[Box[T]] | None = None
+
+
+@dataclasses.dataclass
+class Same(Box[T]):
+    pass
+
+
+Short = TypeVar("Short", str, int)
+Few = TypeVar("Few", bound=Leg)
+Args = ParamSpec("Args")
+
+
+@dataclasses.dataclass
+class Kinds(Generic[Short, Few]):
+    short: Short
+    few: Few
+
+
+@dataclasses.dataclass
+class Odd(Generic[Args]):
+    call: Box[Callable[Args, int]] | None = None
+
+
 class Plane(msgspec.Struct):
     name: str
     seats: int | None = None
@@ -187,13 +220,22 @@ class Checked:
     x: pydantic.PositiveInt
 
 
+class Asked(Protocol):
+    def __len__(self) -> int: ...
+
+
+@dataclasses.dataclass
+class Empty:
+    pass
+
+
 class Row(TypedDict):
     price: float
     flight: NotRequired[Flight]
 
 
 class Loosely(TypedDict, total=False):
-    a: Required[Annotated[int, "the a"]]
+    a: Annotated[Required[int], "the a"]
     b: str
 
 
@@ -206,6 +248,8 @@ EVERY: list[tuple[Any, Any]] = [
     ([LEG], Sequence[Leg]), ((LEG,), Sequence[Leg]), ({LEG}, Iterable[Leg]), ({1: LEG}, Mapping[int, Leg]), (FLIGHT, Annotated[Flight, "x"]),
     (Frozen(when=dt.datetime(2013, 1, 1, fold=1), tags=frozenset({"a"})), Frozen), (Derived(1.0, 3.0), Derived),
     (Box(3), Box[int]), (Box([FLIGHT]), Box[list[Flight]]), (Box(Box("x")), Box[Box[str]]), (IntBox(1, "x"), IntBox), (Box(Number(1)), Box[Number]),
+    (Boxes([LEG], Box(Box(LEG))), Boxes[Leg]), (Boxes([1]), Boxes), (Same(LEG), Same[Leg]), (Kinds(1, LEG), Kinds), (Kinds("x", LEG), Kinds[str, Leg]), (Odd(), Odd), (Odd(), Odd[[int]]),
+    (Box(1), Box[TypeAliasType("Alias", int)]), (Box(["x"]), Box[Sized]), (Box(["x"]), Box[Asked]), (Empty(), Empty), (Box(Empty()), Box[Empty]),
     (Plane("a"), Plane), (Tagged(flight_number=1, rows=(1,)), Tagged), (Arrayed(1), Arrayed), ([Plane("a"), FLIGHT, None, 3], list[Plane | Flight | int | None]),
     (Crew("x"), Crew), (Seat(1), Seat), ({Seat(1)}, set[Seat]), (Airport(code="JFK"), Airport), (Airport(code="JFK", km=1), Airport),
     (Aliased(flightNumber=1), Aliased), (Loose(a=1, b=[2], c="x"), Loose), (Numbers([1, 2]), Numbers), (Typed[int](held=1), Typed[int]), (Checked(x=1), Checked),
@@ -359,6 +403,16 @@ class Positive(pydantic.BaseModel):
     a: pydantic.PositiveInt
 
 
+class Mine(pydantic.BaseModel):
+    code: str
+    km: float
+    _cache: int = 1
+
+
+class Pathed(pydantic.BaseModel):
+    a: int = pydantic.Field(validation_alias=pydantic.AliasPath("b", 0))
+
+
 MISMATCHES: list[tuple[Any, Any, str, str]] = [
     ([Flight(1), Flight(2, "x")], list[Flight], "[1].price", "expected float, got str"),
     ({"f": [FLIGHT]}, dict[str, list[Plane]], "f[0].number", "Plane has no such field"),
@@ -372,7 +426,7 @@ MISMATCHES: list[tuple[Any, Any, str, str]] = [
     ({LEG}, list[Leg], "", "expected list[Leg], got set"), ({LEG: 1}, dict[str, int] | dict[Flight, int], "", ""), ({"a": LEG}, list[Leg], "", "got dict"), ([FLIGHT], dict[str, Flight], "", "got list"),
     (FLIGHT, Frozen, "number", "no such field"), (FLIGHT, Literal[Colour.RED], "", "expected Literal"), (3, Flight, "", "expected Flight, got int"), (None, Flight, "", "got None"), ("x", Flight | None, "", "expected Flight | None, got str"),
     ({Seat(1): 1}, dict[Box, int], "keys()[0].row", "no such field"), ({Leg("a"), Leg("b")}, set[Old], "{0}", ""), ({"a": 1}, Row, "a", "no such field"), ({}, Row, "price", "missing"), ({"b": 1}, Loosely, "b", "expected str"), ({"b": ""}, Loosely, "a", "missing"), ([1], Row, "", "expected Row, got list"),
-    (Loose(a=1, b=2), Airport, "a", "no such field"), (Airport(code="a"), Loose, "", ""), (Airport(code="a"), renamed("A", [("code", str), ("km", float), ("x", int)]), "_cache", "no such field"), (Box(1), Typed[str], "held", "expected str"),
+    (Airport(code="a"), Mine, "_cache", "Mine has no such field"), ({"a": ""}, Loosely, "a", "expected int"), (Loose(a=1, b=2), Airport, "a", "no such field"), (Airport(code="a"), Loose, "", ""), (Airport(code="a"), renamed("A", [("code", str), ("km", float), ("x", int)]), "_cache", "no such field"), (Box(1), Typed[str], "held", "expected str"),
     (Tagged(flight_number=1), Aliased, "flight_number", "no such field"), (Box([1]), Box[Row], "held", "expected Row, got list"), (Twin("x"), Twin | Colour, "a", "expected int, got str"), (Box(1), list[Flight] | Box[str], "held", "expected str, got int"),
 ]  # fmt: skip
 
@@ -395,7 +449,7 @@ PLAIN: list[tuple[Any, Any, Any]] = [
     ([{"a": 1}, {"name": "x"}], list[Plane | Twin], [Twin(1), Plane("x")]), ({"when": "2013-01-01T00:00:00Z", "tags": ["a"]}, Frozen, Frozen(when=dt.datetime(2013, 1, 1, tzinfo=dt.UTC), tags=frozenset({"a"}))),
     ({"flightNumber": 3, "rows": [1], "type": "t"}, Tagged, Tagged(flight_number=3, rows=(1,))), ({"flight_number": 3}, Tagged, Tagged(flight_number=3)),
     ({"_name": "x"}, Crew, Crew("x")), ({"code": "JFK"}, Airport, Airport(code="JFK")), ({"flightNumber": "3", "hops": [{"origin": "a"}]}, Aliased, Aliased(flightNumber=3, hops=[Leg("a")])), ({"a": 1, "b": 2}, Loose, Loose(a=1, b=2)),
-    ([1, 2], Numbers, Numbers([1, 2])), ("red", Colour, Colour.RED), (1, Level, Level.LOW), (3, Right, Right.BOTH), ("a", Literal["a", Colour.RED], "a"), ("red", Literal["a", Colour.RED], Colour.RED),
+    ({"b": [3]}, Pathed, Pathed(b=[3])), ([1, 2], Numbers, Numbers([1, 2])), ("red", Colour, Colour.RED), (1, Level, Level.LOW), (3, Right, Right.BOTH), ("a", Literal["a", Colour.RED], "a"), ("red", Literal["a", Colour.RED], Colour.RED),
     ({"held": "1.10"}, Box[Decimal], Box(Decimal("1.10"))), ({"held": 1}, Box[Decimal], Box(Decimal(1))), ({"held": str(UUID(int=1))}, Box[UUID], Box(UUID(int=1))), ({"held": "a/b"}, Box[PurePosixPath], Box(PurePosixPath("a/b"))), ({"held": "2013-01-01"}, Box[dt.date | None], Box(dt.date(2013, 1, 1))),
     ({"red": {"a": 1}}, dict[Colour, Twin], {Colour.RED: Twin(1)}), ([{"a": 1}], tuple[Twin, ...], (Twin(1),)), ([{"row": 1}], set[Seat], {Seat(1)}), ({"price": 1, "flight": {"number": 1}}, Row, {"price": 1, "flight": Flight(1)}), (None, Flight | None, None), ([], list[Flight], []),
     ({"x": 1}, Checked, Checked(1)), ({"row": 1}, Seat, Seat(1)), ({"held": True}, Box[bool], Box(True)), ({"held": {"a": [1.5]}}, Box[dict[str, Any]], Box({"a": [1.5]})), ({"held": {"held": 1}}, Box[Box[int]], Box(Box(1))),
@@ -607,3 +661,19 @@ def test_any_records_come_back_identical(value: list[Held], store: Store) -> Non
     assert [True] * 4 == [same(value, got) for got in found]
     digests = {store.put(one, ADDRESS, inline_limit=0).sha256 for one in (value, found[0])}
     assert len(digests) == 1
+
+
+def test_objects_that_stay_may_hold_themselves(store: Store) -> None:
+    """Objects inside of plain data stay as well; data that hold themselves raise LimitError."""
+    colour, plain = Colour.RED, [{"a": 1}]
+    assert store.get([colour, "red"], list[Colour]) == [Colour.RED, Colour.RED]
+    assert store.get([{"held": plain}], list[Box[list[Any]]]) == [Box(plain)]
+    endless: dict[str, Any] = {"many": []}
+    endless["many"].append(endless)
+    with pytest.raises(LimitError, match="holds itself"):
+        store.get(endless, Endless)
+
+
+@dataclasses.dataclass
+class Endless:
+    many: list[Endless]
