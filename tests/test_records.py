@@ -38,7 +38,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from handoff import Address, ConfigError, DamagedError, EncodeError, LimitError, MismatchError, Store
+from handoff import Address, ConfigError, DamagedError, DependencyError, EncodeError, LimitError, MismatchError, Store
 from handoff.codecs import _containers, tree
 from handoff.testing import same
 
@@ -113,6 +113,11 @@ class Derived:
     def __post_init__(self, rate: float) -> None:
         self.price *= 2
         self.total = self.price * rate
+
+
+@dataclasses.dataclass
+class Empty:
+    pass
 
 
 @dataclasses.dataclass
@@ -202,6 +207,14 @@ class Airport(pydantic.BaseModel):
         return len(self.code)
 
 
+class Moment(pydantic.BaseModel):
+    when: dt.datetime
+
+
+class One(Empty, enum.Enum):
+    ONE = ()
+
+
 class Aliased(pydantic.BaseModel):
     model_config = pydantic.ConfigDict(frozen=True)
     number: int = pydantic.Field(alias="flightNumber")
@@ -231,11 +244,6 @@ class Asked(Protocol):
     def __len__(self) -> int: ...
 
 
-@dataclasses.dataclass
-class Empty:
-    pass
-
-
 class Row(TypedDict):
     price: float
     flight: NotRequired[Flight]
@@ -258,7 +266,7 @@ EVERY: list[tuple[Any, Any]] = [
     (Boxes([LEG], Box(Box(LEG))), Boxes[Leg]), (Boxes([1]), Boxes), (Same(LEG), Same[Leg]), (Kinds(1, LEG), Kinds), (Kinds("x", LEG), Kinds[str, Leg]), (Odd(), Odd), (Tail(), Tail[int]), ([1.5, LEG], list[float | Leg]), (Odd(), Odd[[int]]),
     (Box(1), Box[TypeAliasType("Alias", int)]), (Box(["x"]), Box[Sized]), (Box(["x"]), Box[Asked]), (Empty(), Empty), (Box(Empty()), Box[Empty]),
     (Plane("a"), Plane), (Tagged(flight_number=1, rows=(1,)), Tagged), (Arrayed(1), Arrayed), ([Plane("a"), FLIGHT, None, 3], list[Plane | Flight | int | None]),
-    (Crew("x"), Crew), (Seat(1), Seat), ({Seat(1)}, set[Seat]), (Airport(code="JFK"), Airport), (Airport(code="JFK", km=1), Airport),
+    (Crew("x"), Crew), (Seat(1), Seat), ({Seat(1)}, set[Seat]), (Moment(when="2013-01-01T00:00:00+05:30"), Moment), (Moment(when="2013-01-01T00:00:00-00:30"), Moment), (Moment(when="2013-01-01T00:00:00Z"), Moment), (One.ONE, One), (Airport(code="JFK"), Airport), (Airport(code="JFK", km=1), Airport),
     (Aliased(flightNumber=1), Aliased), (Loose(a=1, b=[2], c="x"), Loose), (Numbers([1, 2]), Numbers), (Typed[int](held=1), Typed[int]), (Checked(x=1), Checked),
     ({"price": 5, "flight": FLIGHT}, Row), ({"price": 5.5}, Row), ([{"a": 1}, {"b": "x", "a": 2}], list[Loosely]), (LEG, Leg), (Old(1, [2]), Old),
     (Colour.PAIR, Colour), (Colour.NOTHING, Colour), ([Level.LOW, Word.A], tuple[Level, Word] | list[Level | Word]), (Right.READ, Right), (Right.BOTH, Right), (Right(0), Right),
@@ -708,3 +716,14 @@ def test_objects_that_stay_may_hold_themselves(store: Store) -> None:
 @dataclasses.dataclass
 class Endless:
     many: list[Endless]
+
+
+def test_a_zone_of_pydantic_needs_it(store: Store, monkeypatch: pytest.MonkeyPatch) -> None:
+    """A moment that a model read from text names pydantic where it is not installed; a forged zone is damage."""
+    handoff = store.put(Moment(when="2013-01-01T00:00:00Z").when, ADDRESS)
+    for zone in ({}, {"pydantic": "x"}, {"pydantic": 10**9}):
+        with pytest.raises(DamagedError):
+            read(13, PACK(["2013-01-01T00:00:00", 0, zone]), dt.datetime)
+    monkeypatch.setitem(__import__("sys").modules, "pydantic_core", None)
+    with pytest.raises(DependencyError, match="Install pydantic"):
+        store.get(handoff)
