@@ -13,7 +13,7 @@ import operator
 import types
 import typing
 from collections import abc
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Iterable, Mapping
 from pathlib import Path, PurePath, PurePosixPath, PureWindowsPath
 from typing import Any
 from uuid import UUID
@@ -30,6 +30,7 @@ _SETS = (set, frozenset, abc.Set, abc.MutableSet)
 _MAPPINGS = (dict, abc.Mapping, abc.MutableMapping)
 _WRAPPERS = (typing.Annotated, typing.Required, typing.NotRequired, typing.Final, typing.ClassVar)
 _SINGLE: frozenset[Any] = frozenset({str, int, float, bool, type(None), bytes})
+_FREE: Mapping[Any, Any] = {}
 _CONTAINERS = frozenset({dict, list, tuple, set, frozenset})
 _READ: dict[Any, Callable[[Any], Any]] = {
     dt.datetime: dt.datetime.fromisoformat,
@@ -80,16 +81,13 @@ def _run(convert: Convert, value: Any, mode: int) -> Any:
 def _converter(hint: Any) -> Convert | None:
     if hint is Any:
         return None
-    try:
-        return _compiled(hint)
-    except TypeError:  # something in it has no hash
-        return _compiled.__wrapped__(hint)
+    return _compiled(hint)
 
 
 @functools.lru_cache(maxsize=256)
 def _compiled(hint: Any) -> Convert | None:
     types_ = _Types()
-    convert = types_.of(hint, {})
+    convert = types_.of(hint)
     return convert if types_.name_records else None
 
 
@@ -101,24 +99,24 @@ class _Types:
         #: Those of records, which may hold themselves.
         self._known: dict[Any, list[Convert]] = {}
 
-    def of(self, hint: Any, bound: dict[Any, Any]) -> Convert:
+    def of(self, hint: Any, bound: Mapping[Any, Any] = _FREE) -> Convert:
         """Give the function for a type, in which type variables stand for what they are bound to."""
         hint = _bare(hint, bound)
         origin, arguments = typing.get_origin(hint) or hint, typing.get_args(hint)
         if hint is None or hint is types.NoneType:
             return lambda value, mode: value if value is None else building.refuse(value, mode, "None")
         if origin in _UNIONS:
-            return self._union(hint, [_bare(argument, bound) for argument in arguments], bound)
+            return self._union(hint, [_bare(argument, _FREE) for argument in arguments])
         if origin is typing.Literal:
             return self._literal(hint, arguments)
         if records.kind_of(origin):
             self.name_records = True
-            return self._record(origin, tuple(_bare(argument, bound) for argument in arguments))
+            return self._record(origin, tuple(_bare(argument, _FREE) for argument in arguments))
         if arguments and (make := self._container_of(origin)):
-            return make(hint, arguments, bound)
+            return make(hint, arguments)
         return _FEW.get(origin) or _leaf(origin)
 
-    def _container_of(self, origin: Any) -> Callable[[Any, tuple[Any, ...], dict[Any, Any]], Convert] | None:
+    def _container_of(self, origin: Any) -> Callable[[Any, tuple[Any, ...]], Convert] | None:
         if origin is tuple:
             return self._tuple
         if origin in _SEQUENCES or origin in _SETS:
@@ -152,8 +150,8 @@ class _Types:
             cell.append(building.record(kind, of))
         return cell[0]
 
-    def _sequence(self, hint: Any, arguments: tuple[Any, ...], bound: dict[Any, Any]) -> Convert:
-        element = self.of(arguments[0], bound)
+    def _sequence(self, hint: Any, arguments: tuple[Any, ...]) -> Convert:
+        element = self.of(arguments[0])
         origin = typing.get_origin(hint)
         kinds = {list: (list,), set: (set,), frozenset: (frozenset,), abc.MutableSequence: (list,)}.get(
             origin,
@@ -173,9 +171,9 @@ class _Types:
 
         return convert
 
-    def _tuple(self, hint: Any, arguments: tuple[Any, ...], bound: dict[Any, Any]) -> Convert:
-        every = self.of(arguments[0], bound) if Ellipsis in arguments else None
-        each = [] if every else [self.of(argument, bound) for argument in arguments if argument != ()]
+    def _tuple(self, hint: Any, arguments: tuple[Any, ...]) -> Convert:
+        every = self.of(arguments[0]) if Ellipsis in arguments else None
+        each = [] if every else [self.of(argument) for argument in arguments if argument != ()]
 
         def convert(value: Any, mode: int) -> Any:
             if type(value) is not tuple and not (type(value) is list and mode & PLAIN):
@@ -196,8 +194,8 @@ class _Types:
 
         return convert
 
-    def _mapping(self, hint: Any, arguments: tuple[Any, ...], bound: dict[Any, Any]) -> Convert:
-        of_key, of_node = self.of(arguments[0], bound), self.of(arguments[-1], bound)
+    def _mapping(self, hint: Any, arguments: tuple[Any, ...]) -> Convert:
+        of_key, of_node = self.of(arguments[0]), self.of(arguments[-1])
 
         def convert(value: Any, mode: int) -> Any:
             if type(value) is not dict:
@@ -231,8 +229,8 @@ class _Types:
 
         return convert
 
-    def _union(self, hint: Any, options: list[Any], bound: dict[Any, Any]) -> Convert:
-        each = [self.of(option, bound) for option in options]
+    def _union(self, hint: Any, options: list[Any]) -> Convert:
+        each = [self.of(option) for option in options]
         by_name: dict[str, list[Convert]] = {}
         by_type: dict[Any, list[Convert]] = {}
         for option, convert in zip(options, each, strict=True):
@@ -273,27 +271,21 @@ def _only(each: list[Convert], value: Any, mode: int, wanted: str) -> Any:
     return building.refuse(value, mode, wanted)
 
 
-def _bare(hint: Any, bound: dict[Any, Any]) -> Any:
+def _bare(hint: Any, bound: Mapping[Any, Any]) -> Any:
     """Take off what says nothing of a value's type: aliases, new types, qualifiers, type variables."""
-    for _ in range(DEEPEST):
-        if isinstance(hint, typing.TypeVar):
-            hint = bound.get(hint, functools.reduce(operator.or_, hint.__constraints__ or (hint.__bound__ or Any,)))
-        elif hasattr(hint, "__supertype__"):
-            hint = hint.__supertype__
-        elif typing.get_origin(hint) in _WRAPPERS:
-            hint = typing.get_args(hint)[0]
-        elif type(hint).__name__ == "TypeAliasType":
-            hint = hint.__value__
-        else:
-            break
-    return hint
+    hint = hints.substitute(hint, bound)
+    if hasattr(hint, "__supertype__"):
+        return _bare(hint.__supertype__, bound)
+    if typing.get_origin(hint) in _WRAPPERS:
+        return _bare(typing.get_args(hint)[0], bound)
+    return _bare(hint.__value__, bound) if type(hint).__name__ == "TypeAliasType" else hint
 
 
-def _as_they_are(hint: Any, bound: dict[Any, Any]) -> frozenset[Any]:
+def _as_they_are(hint: Any, bound: Mapping[Any, Any]) -> frozenset[Any]:
     """Give types whose values need not be looked at to be of a type."""
     hint = _bare(hint, bound)
     if typing.get_origin(hint) in _UNIONS:
-        return frozenset[Any]().union(*(_as_they_are(option, bound) for option in typing.get_args(hint)))
+        return frozenset[Any]().union(*(_as_they_are(option, _FREE) for option in typing.get_args(hint)))
     if hint is Any:
         return _SINGLE
     return _SINGLE & {types.NoneType if hint is None else hint if isinstance(hint, type) else object}

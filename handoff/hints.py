@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import functools
+import operator
 import sys
 import typing
 from collections.abc import Mapping
@@ -48,7 +50,18 @@ def bindings(kind: type, arguments: tuple[Any, ...]) -> dict[type, dict[Any, Any
     found = {kind: own}
     for base in getattr(kind, "__orig_bases__", kind.__bases__):
         origin = typing.get_origin(base) or base
-        if isinstance(origin, type) and origin is not kind:
-            given = tuple(own.get(argument, argument) for argument in typing.get_args(base))
-            found = {**bindings(origin, given), **found}
+        if isinstance(origin, type) and origin is not typing.Generic:
+            found = {**bindings(origin, typing.get_args(substitute(base, own))), **found}
     return found
+
+
+def substitute(hint: Any, bound: Mapping[Any, Any]) -> Any:
+    """Put what type variables stand for in place of them; of one that is free, its bound."""
+    if isinstance(hint, typing.TypeVar):
+        free = hint.__constraints__ or (hint.__bound__ or Any,)
+        return bound.get(hint, functools.reduce(operator.or_, free))
+    variables = getattr(hint, "__parameters__", ()) if typing.get_origin(hint) else ()
+    try:
+        return hint[tuple(substitute(variable, bound) for variable in variables)] if variables else hint
+    except TypeError:  # a variable of another sort
+        return Any

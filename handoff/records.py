@@ -84,13 +84,15 @@ def kind_of(kind: Any) -> str | None:
     """Tell what makes a class one of records; None for any other. The libraries are told by their marks."""
     if not isinstance(kind, type) or kind.__module__ == "handoff.envelope":
         return None
+    enum = sys.modules.get("enum")
+    if enum and issubclass(kind, enum.Enum):  # whatever its members are besides
+        return "enum"
     for mark, name in _MARKS.items():
         if hasattr(kind, mark):
             return name
     if issubclass(kind, tuple) and hasattr(kind, "_fields") and hasattr(kind, "_make"):
         return "namedtuple"
-    enum = sys.modules.get("enum")
-    return "enum" if enum and issubclass(kind, enum.Enum) else None
+    return None
 
 
 def is_flag(kind: type) -> bool:

@@ -3,16 +3,18 @@
 from __future__ import annotations
 
 import asyncio
+import dataclasses
 import functools
 import inspect
 import sys
 import threading
 import types
 from collections.abc import Generator, Sequence
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, TypedDict
 
 import pandas as pd
 import pyarrow as pa
+import pydantic
 import pytest
 
 import handoff
@@ -24,6 +26,7 @@ from handoff import (
     IdentityError,
     Inline,
     LimitError,
+    MismatchError,
     StaleError,
     Store,
     Stored,
@@ -621,3 +624,144 @@ def test_threads_of_a_run_are_their_own(here: Store) -> None:
         thread.start()
         thread.join()
     assert found == [1]
+
+
+@dataclasses.dataclass
+class Flight:
+    number: int
+    price: float = 0.0
+
+
+class Row(TypedDict):
+    rows: list[int]
+
+
+class RuntimeTaskInstance(pydantic.BaseModel):
+    """A stand-in for Airflow 3's task instance, which is a pydantic model."""
+
+    task_id: str
+    try_number: int = 1
+
+
+@pytest.mark.parametrize("limit", [48 * 1024, 0])
+def test_records_arrive_as_the_annotation_says(limit: int, store: Store) -> None:
+    """Records and plain data arrive as the parameter's type, small or large, wherever they stand."""
+    flights = [Flight(n, n / 2) for n in range(3)]
+    sent = store.put(flights, address_of("a"), inline_limit=limit).to_json()
+    plain = store.put([{"number": 1}], address_of("b"), inline_limit=limit).to_json()
+    one = store.put(flights[0], address_of("c"), inline_limit=limit).to_json()
+
+    @offload(store=store)
+    def take(
+        flights: list[Flight],
+        one: Flight | None,
+        *rest: Flight,
+        by: dict[str, list[Flight]],
+        pair: tuple[Flight, int],
+        unknown: Unknown = None,
+        none: Flight = None,
+        lazy: list[Flight] = [],
+        nothing: Flight | None = None,
+        row: Row | None = None,
+        **more: Flight,
+    ) -> Any:
+        return flights, one, rest, by, pair, unknown, none, lazy, nothing, row, more
+
+    found = take(
+        sent,
+        one,
+        {"number": 7},
+        one,
+        by={"a": sent, "b": plain, "c": [{"number": 2}]},
+        pair=(one, 3),
+        unknown={"number": 1},
+        none=None,
+        lazy=LazyXComSequence([one, {"number": 3}]),
+        nothing=None,
+        row={"rows": store.put([1], address_of("d"), inline_limit=limit).to_json()},
+        more={"number": 4},
+    )
+    assert found == (
+        flights, Flight(0), (Flight(7), Flight(0)), {"a": flights, "b": [Flight(1)], "c": [Flight(2)]}, (Flight(0), 3),
+        {"number": 1}, None, [Flight(0), Flight(3)], None, {"rows": [1]}, {"more": Flight(4)},
+    )  # fmt: skip
+
+
+def test_an_argument_that_does_not_fit_is_named(store: Store) -> None:
+    """A mismatch names the parameter and the path in it; records for which no type is named ask for one."""
+    sent = store.put([Flight(1), Flight(2), Flight(3), Flight(4, "x")], address_of("a"))
+
+    @offload(store=store)
+    def take(flights: list[Flight], one: Flight | None = None, *args: Flight, **more: Flight) -> None: ...
+
+    for call, path in {
+        lambda: take(sent): "flights[3].price",
+        lambda: take([{"number": "x"}]): "flights[0].number",
+        lambda: take([], {"price": 1}): "one.number",
+        lambda: take([], None, {"number": 1}, {}): "args[1].number",
+        lambda: take([], a=3): "a",
+        lambda: take(None): "flights",
+        lambda: take([store.put(["x"], address_of("b"))]): "flights[0]",
+    }.items():
+        with pytest.raises(MismatchError) as caught:
+            call()
+        assert path == caught.value.path
+        assert str(caught.value).startswith(f"{path}: ")
+    with pytest.raises(ConfigError, match=r"rows: the value holds records .*Annotate the parameter: list\[Flight\]"):
+        offload(store=store)(lambda rows: rows)(sent)
+
+
+def test_objects_and_the_context_are_never_converted(store: Store) -> None:
+    """What is an object already, as much of Airflow's context is, arrives as the very object."""
+    ti = RuntimeTaskInstance(task_id="t")
+
+    class Proxy(dict[str, Any]):
+        def __iter__(self) -> Any:
+            raise AssertionError("a lazy proxy was evaluated")
+
+    proxy, flight, flights = Proxy(task_id="t"), Flight("x"), [Flight("x")]
+
+    @offload(store=store)
+    def take(ti: RuntimeTaskInstance, dag_run: Flight, task: RuntimeTaskInstance, f: Flight, fs: list[Flight]) -> Any:
+        return ti, dag_run, task, f, fs
+
+    given = (ti, ti, proxy, flight, flights)
+    assert all(before is after for before, after in zip(given, take(*given), strict=True))
+
+
+def test_types_without_records_check_nothing(store: Store) -> None:
+    """An annotation that names no record converts nothing and checks nothing, wrong as it may be."""
+
+    @offload(store=store)
+    def take(a: int, b: list[int], c: dict[str, str], d: pd.DataFrame, e: str | None, f: tuple[int, ...]) -> Any:
+        return a, b, c, d, e, f
+
+    given = ("x", ["x"], {"a": 1}, "frame", 3, [1])
+    assert all(before is after for before, after in zip(given, take(*given), strict=True))
+    values = ("x", ("x",), {1: 1})
+    sent = [store.put(value, address_of("a", item=n), inline_limit=0) for n, value in enumerate(values)]
+    assert take(*sent, *given[3:])[:3] == ("x", ("x",), {1: 1})
+
+
+def test_classes_local_to_a_function_are_found(store: Store) -> None:
+    """A class that the function uses is found by its annotation's text; one it does not use counts as absent."""
+
+    @dataclasses.dataclass
+    class Here:
+        x: int
+
+    @dataclasses.dataclass
+    class There:
+        x: int
+
+    @offload(store=store)
+    def take(here: Here, there: There) -> Any:
+        assert isinstance(here, Here)
+        return here, there
+
+    assert take({"x": 1}, {"x": 2}) == (Here(1), {"x": 2})
+    given = [store.put(value, address_of("a")) for value in (Here(1), There(1))]
+    with pytest.raises(ConfigError, match="there: the value holds records"):
+        take(*given)
+    take.__wrapped__.__annotations__["there"] = There
+    assert offload(store=store)(take.__wrapped__)(*given) == (Here(1), There(1))

@@ -29,7 +29,7 @@ _LEAST_INT, _MOST_INT = -(2**63), 2**64 - 1
 _COMPLEX = struct.Struct(">dd")
 # The caller's own context could write another exponent letter, or read nonsense as NaN.
 _DECIMALS = decimal.Context(capitals=1, traps=[decimal.InvalidOperation])
-_MICROSECOND = dt.timedelta(microseconds=1)
+_MICROSECOND, _SECOND = dt.timedelta(microseconds=1), dt.timedelta(seconds=1)
 _ZONE_KEY = re.compile(r"\A[A-Za-z0-9_+-]+(?:/[A-Za-z0-9_+-]+)*\Z")
 _DTYPE = re.compile(r"\A[<>|](?:b1|[iu][1248]|f[248]|c8|c16|[mM]8(?:\[[0-9]*[A-Za-z]+\])?)\Z")
 _PATHS: tuple[type[PurePath], ...] = (PurePosixPath, PosixPath, PureWindowsPath)
@@ -126,6 +126,9 @@ def _pack_zone(zone: dt.tzinfo | None) -> Any:
         return [offset // _MICROSECOND, *map(pack, name)]
     if type(zone) is zoneinfo.ZoneInfo and _is_named(zone):
         return zone.key
+    if name_of(type(zone)) == "pydantic_core.TzInfo":  # of each moment that a model has read from text
+        offset = zone.utcoffset(None) or dt.timedelta()
+        return {"pydantic": offset // _SECOND}
     raise Unencodable(
         f"a time zone of type {name_of(type(zone))}",
         "Use datetime.timezone, or a zoneinfo.ZoneInfo that has a key",
@@ -146,6 +149,8 @@ def _unpack_zone(zone: Any) -> dt.tzinfo | None:
     if isinstance(zone, list):
         offset, *name = zone
         return dt.timezone(offset * _MICROSECOND, *name)
+    if isinstance(zone, dict):
+        return _pydantic_zone(zone["pydantic"])
     # The key is not looked up before it is known to be a key: a path must not lead out of the zone database.
     if not _ZONE_KEY.match(zone):
         raise ValueError(f"{zone!r} is not a time zone's key")
@@ -155,6 +160,17 @@ def _unpack_zone(zone: Any) -> dt.tzinfo | None:
         raise DependencyError(
             f"the time zone {zone} is not known on this machine", remedy="Install the package tzdata"
         ) from None
+
+
+def _pydantic_zone(seconds: Any) -> dt.tzinfo:
+    try:
+        pydantic = import_module("pydantic_core")
+    except ImportError:
+        raise DependencyError(
+            "the value holds a time zone of pydantic, which is not installed", remedy="Install pydantic"
+        ) from None
+    zone: dt.tzinfo = pydantic.TzInfo(seconds)
+    return zone
 
 
 def _pack_path(value: PurePath) -> Ext:

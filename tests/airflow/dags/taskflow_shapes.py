@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import collections
+import dataclasses
 import datetime as dt
 import sys
 from collections.abc import Callable, Generator, Mapping
@@ -98,6 +99,35 @@ def plain(hand: Hand) -> None:
 
     sent = make()
     take(sent, sent, [sent, 1], {"deep": {"er": sent}})
+
+
+@dataclasses.dataclass
+class Flight:
+    number: int
+    price: float
+    stops: list[str] = dataclasses.field(default_factory=list)
+
+
+@shape
+def records(hand: Hand) -> None:
+    """Records of a class of the DAG file."""
+    flights = [Flight(n, n / 8, ["ORD"] * n) for n in range(3)]
+
+    @task
+    @hand()
+    def make() -> list[Flight]:
+        return flights
+
+    @task
+    @hand()
+    def take(found: list[Flight], parts: dict[str, list[Flight]], plain: Flight, ti: Any = None) -> None:
+        assert same(flights, found)
+        assert same({"all": flights}, parts)
+        assert same(Flight(1, 2.0), plain)
+        assert ti.task_id == "take"
+
+    sent = make()
+    take(sent, {"all": sent}, {"number": 1, "price": 2})  # type: ignore[arg-type]  # a dict, as a conf has
 
 
 @shape
