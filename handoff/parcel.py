@@ -208,7 +208,8 @@ def _inline(ready: Parcel, room: int) -> Inline | None:
 
 def _decode(codec: str, source: Source, reading: Reading) -> Any:
     _check_columns(reading.columns, codec)
-    return codecs.codec_named(codec).decode(source, reading)
+    value = codecs.codec_named(codec).decode(source, reading)
+    return of_given(value, reading.type) if codec == codecs.TABLE and type(value) is list else value
 
 
 def _check_columns(columns: Sequence[str] | None, codec: str) -> None:

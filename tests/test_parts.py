@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import dataclasses
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
@@ -22,6 +23,7 @@ from handoff import (
     EnvelopeError,
     File,
     Handoff,
+    MismatchError,
     MissingError,
     StaleError,
     Store,
@@ -111,6 +113,23 @@ def test_rows_are_read_without_the_rest(store: Store) -> None:
         assert expected == lazy.filter(pl.col("a") > 0).select("b").collect()["b"].to_list()
     store.put(FRAME, ADDRESS)
     assert duckdb.from_arrow(store.scan(ADDRESS)).count("*").fetchall() == [(20_000,)]
+
+
+@dataclasses.dataclass
+class Pair:
+    a: float
+    b: float | None = None
+
+
+def test_rows_come_as_the_records_that_the_reader_names(store: Store) -> None:
+    """A table is taken as a list of dicts or of records, and one whose columns do not fit is an error by path."""
+    frame = pd.DataFrame({"a": [1.5, 2.5], "b": [0.5, None]})
+    for handoff in (store.put(frame, ADDRESS), store.put(frame, ADDRESS, inline_limit=0)):
+        assert [Pair(1.5, 0.5), Pair(2.5)] == handoff.load(list[Pair])
+        assert [{"a": 1.5, "b": 0.5}, {"a": 2.5, "b": None}] == handoff.load(list[dict[str, Any]])
+    with pytest.raises(MismatchError) as caught:
+        store.get(store.put(frame.assign(c=1), ADDRESS), list[Pair])
+    assert caught.value.path == "[0].c"
 
 
 def test_what_is_no_parquet_file_is_not_scanned(store: Store, tmp_path: Path) -> None:
