@@ -122,7 +122,7 @@ def _taken(part: Any) -> Any:
     for place, field in enumerate(part.schema):
         if types.is_dictionary(field.type):
             part = part.set_column(place, field.name, part.column(place).cast(field.type.value_type))
-    found = library("polars").from_arrow(part)
+    found = library("polars").from_arrow(part, rechunk=False)
     found.columns = part.column_names  # it gives a name to a column whose name is empty
     return found
 

@@ -52,16 +52,18 @@ class Table:
             return None
         sink = _Room(room)
         try:
-            self._write(sink, None, Ruler(most))
+            self._write(sink, None, most)
         except OverflowError:
             return None
         data = sink.content.getvalue()
         return data if self.raw_size <= INLINE_SIZE else None
 
     def write(self, sink: Sink, header: Callable[[], Header]) -> None:
-        self._write(sink, header, Ruler())
+        self._write(sink, header, None)
 
-    def _write(self, sink: Sink, header: Callable[[], Header] | None, ruler: Ruler) -> None:
+    def _write(self, sink: Sink, header: Callable[[], Header] | None, most: int | None) -> None:
+        ruler = Ruler(self._rows.schema, self._rows.count, most)
+
         def measured(size: int) -> Header | None:
             self.raw_size = size
             return None if header is None else header()
