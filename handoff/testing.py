@@ -173,7 +173,10 @@ def _same_pandas(left: Any, right: Any) -> bool:
     if not hasattr(left, "columns"):
         if not same(left.name, right.name):
             return False
-        left, right = left.to_frame("cells").set_flags(**_flags(left)), right.to_frame("cells").set_flags(**_flags(right))
+        left, right = (
+            left.to_frame("cells").set_flags(**_flags(left)),
+            right.to_frame("cells").set_flags(**_flags(right)),
+        )
     exact = {"check_exact": True, "check_freq": True, "check_index_type": "exact", "check_column_type": "exact"}
     try:
         testing.assert_frame_equal(left, right, check_flags=True, **exact)

@@ -3,11 +3,13 @@
 from __future__ import annotations
 
 import datetime as dt
+import warnings
 from collections.abc import Callable
 from decimal import Decimal
 from pathlib import Path
 from typing import Any
 
+import dateutil.tz
 import duckdb
 import numpy as np
 import pandas as pd
@@ -118,24 +120,30 @@ def custom_days() -> pd.DataFrame:
     return pd.DataFrame({"a": [1, 2]}, index=pd.date_range("2013", periods=2, freq=days))
 
 
+def sparse_everywhere() -> pd.DataFrame:
+    with warnings.catch_warnings(action="ignore"):
+        index = pd.arrays.SparseArray([1, 1]).sp_index
+        return pd.DataFrame({"bad": pd.arrays.SparseArray([0, 1], sparse_index=index)})
+
+
 def zone_of_dateutil() -> pd.DataFrame:
-    return pd.DataFrame({"bad": pd.to_datetime(["2013"]).tz_localize("dateutil/Europe/Berlin")})
+    return pd.DataFrame({"bad": pd.to_datetime(["2013"]).tz_localize(dateutil.tz.tzoffset("x", 3600))})
 
 
 REFUSED: dict[str, tuple[Any, str]] = {
     "complex": (pd.DataFrame({"ok": [1], "bad": [1j]}), "bad"),
     "big-endian": (pd.DataFrame({"bad": np.array([1], dtype=">i8")}), "bad"),
-    "an object in a list": (pd.DataFrame({"bad": pd.Series([[1], [object()]], dtype=object)}), "bad[1][0]"),
-    "pandas' moments as objects": (pd.DataFrame({"bad": pd.Series([pd.Timestamp("2013")], dtype=object)}), "bad[0]"),
+    "an object in a list": (pd.DataFrame({"bad": pd.Series([[1], [object()]], dtype=object)}), "bad"),
+    "pandas' moments as objects": (pd.DataFrame({"bad": pd.Series([pd.Timestamp("2013")], dtype=object)}), "bad"),
     "without a name": (pd.DataFrame({"": [1j]}), "''"),
     "a subclass": (Subclass({"a": [1]}), ""),
     "an index of complex": (pd.DataFrame({"a": [1]}, index=[1j]), "index"),
     "labels that are objects": (pd.DataFrame([[1]], columns=pd.Index([frozenset([object()])])), "columns"),
     "a name that is an object": (pd.Series([1], name=frozenset([object()])), "name"),
-    "attrs that are objects": (attributed(TWO.copy(), a=object()), "attrs.a"),
+    "attrs that are objects": (attributed(TWO.copy(), a=object()), "attrs"),
     "a frequency of one's own": (custom_days(), "index"),
     "a zone of dateutil": (zone_of_dateutil(), "bad"),
-    "a sparse column with its fill value": (pd.DataFrame({"bad": pd.arrays.SparseArray([0, 1], sparse_index=pd.arrays.SparseArray([1, 1]).sp_index)}), "bad"),
+    "a sparse column with its fill value": (sparse_everywhere(), "bad"),
     "seconds beyond milliseconds": (pd.DataFrame({"bad": np.array([2**61], dtype="M8[s]")}), "bad"),
 }  # fmt: skip
 
@@ -154,9 +162,13 @@ def test_text_with_gaps_is_text_to_engines(store: Store) -> None:
     """Text of pandas 2, objects with NaN for gaps, is a column of strings to others, and NaN again to pandas."""
     frame = pd.DataFrame({"carrier": pd.Series(["UA", float("nan")], dtype=object), "n": [1, 2]})
     handoff = store.put(frame, ADDRESS, inline_limit=0)
-    assert [("UA", 1), (None, 2)] == duckdb.sql(f"select * from read_parquet('{handoff.uri}')").fetchall()
-    assert pl.read_parquet(handoff.uri).schema["carrier"] == pl.String
-    assert [["UA", 1], [None, 2]] == pd.read_parquet(handoff.uri).replace({float("nan"): None}).to_numpy().tolist()
+    assert [("UA", 1), (None, 2)] == duckdb.sql(
+        f"select * from read_parquet('{handoff.uri}', hive_partitioning=false)"
+    ).fetchall()
+    assert pl.read_parquet(handoff.uri, hive_partitioning=False).schema["carrier"] == pl.String
+    assert [["UA", 1], [None, 2]] == pd.read_parquet(handoff.uri, partitioning=None).replace(
+        {float("nan"): None}
+    ).to_numpy().tolist()
     assert same(frame, handoff.load())
 
 
@@ -165,7 +177,9 @@ def test_pandas_reads_the_file_by_itself(store: Store) -> None:
     indexed = pd.DataFrame({"a": [1, 2], "b": pd.Categorical(["x", "y"])}, index=pd.Index(["u", "v"], name="k"))
     ranged = pd.DataFrame({"a": [1, 2]}, index=pd.RangeIndex(4, 8, 2))
     for frame in (indexed, ranged):
-        pd.testing.assert_frame_equal(frame, pd.read_parquet(store.put(frame, ADDRESS, inline_limit=0).uri))
+        pd.testing.assert_frame_equal(
+            frame, pd.read_parquet(store.put(frame, ADDRESS, inline_limit=0).uri, partitioning=None)
+        )
 
 
 def test_others_take_it_with_its_index(store: Store) -> None:
@@ -191,10 +205,10 @@ def test_columns_are_chosen_and_the_index_stays(store: Store) -> None:
     assert same(frame[["b", "a"]], handoff.load(columns=["b", "a"]))
     assert same(frame[[7]], handoff.load(columns=["7"]))
     assert same(frame["b"], handoff.load(pd.Series, columns=["b"]))
-    with pytest.raises(ConfigError, match="no column 'z'. It has 'a', 'b', '7'"):
+    with pytest.raises(ConfigError, match=r"no column 'z'\. It has 'a', 'b', '7'"):
         handoff.load(columns=["z"])
     series = store.put(frame["a"], ADDRESS)
-    assert same(frame[["a"]], series.load(pd.DataFrame))
+    assert same(frame["a"].to_frame(), series.load(pd.DataFrame))
     assert same(frame["a"], series.load(pd.Series))
     with pytest.raises(ConfigError, match="the table has 3"):
         handoff.load(pd.Series)

@@ -45,9 +45,7 @@ FRAMES: dict[str, Any] = {
     "an empty name": pl.DataFrame({"": [1], "a.b": [2]}),
     "a lazy frame": pl.LazyFrame({"a": [1, 2]}).filter(pl.col("a") > 1),
     "a series without a name": pl.Series([1, 2]),
-    "structs of categories": pl.DataFrame(
-        {"a": [{"x": "u"}, None]}, schema={"a": pl.Struct({"x": pl.Categorical})}
-    ),
+    "structs of categories": pl.DataFrame({"a": [{"x": "u"}, None]}, schema={"a": pl.Struct({"x": pl.Categorical})}),
 }
 
 
@@ -65,10 +63,11 @@ class Subclass(pl.DataFrame):
 REFUSED: dict[str, tuple[Any, str]] = {
     "objects": (pl.DataFrame({"ok": [1], "bad": pl.Series([object()], dtype=pl.Object)}), "bad"),
     "objects without a name": (pl.Series([object()], dtype=pl.Object), "''"),
-    "objects inside": (pl.DataFrame(schema={"bad": pl.Struct({"x": pl.List(pl.Object)})}), "bad"),
-    "lists of no width": (pl.DataFrame(schema={"bad": pl.Array(pl.Int8, 0)}), "bad"),
     "a subclass": (Subclass({"a": [1]}), ""),
 }
+if hasattr(pl, "Categories"):  # older ones panic where such columns are made
+    REFUSED["lists of no width"] = pl.DataFrame(schema={"bad": pl.Array(pl.Int8, 0)}), "bad"
+    REFUSED["categories of one's own"] = pl.Series("bad", [], dtype=pl.Categorical(pl.Categories("own"))), "bad"
 
 
 @pytest.mark.parametrize(("value", "path"), REFUSED.values(), ids=REFUSED)
@@ -99,11 +98,11 @@ def test_others_read_it_and_it_reads_others(store: Store) -> None:
     assert handoff.load(list[dict[str, Any]]) == frame.to_dicts()
     assert same(frame.lazy(), handoff.load(pl.LazyFrame))
     assert same(frame.select("b"), handoff.load(columns=["b"]))
-    assert same(frame["a"], handoff.load(pl.Series, columns=["a"])) if hasattr(handoff, "columns") else True
+    assert same(frame["a"], handoff.load(pl.Series, columns=["a"]))
     with pytest.raises(ConfigError, match="the table has 2"):
         handoff.load(pl.Series)
     arrow = pa.table({"a": [1], "d": pa.array(["u"]).dictionary_encode()})
-    assert store.put(arrow, ADDRESS).load(pl.DataFrame).schema == {"a": pl.Int64, "d": pl.Categorical}
+    assert list(store.put(arrow, ADDRESS).load(pl.DataFrame).schema.values()) == [pl.Int64, pl.Categorical]
 
 
 def test_what_polars_cannot_hold_is_taken_otherwise(store: Store) -> None:

@@ -74,7 +74,7 @@ TABLES: dict[str, Any] = {
     "runs": pa.table({"a": pa.RunEndEncodedArray.from_arrays(pa.array([2, 3], pa.int32()), pa.array([1, None]))}),
     "views": pa.table({"a": pa.array(["x", "y" * 20], pa.string_view()), "b": pa.array([[1], None], pa.list_view(pa.int8()))}),
     "structs of nothing": pa.table({"a": pa.array([{}, None], pa.struct([]))}),
-    "extensions": pa.table({"a": pa.ExtensionArray.from_storage(pa.uuid(), pa.array([b"0" * 16], pa.binary(16)))}),
+    "extensions": pa.table({"a": pa.ExtensionArray.from_storage(pa.bool8(), pa.array([1], pa.int8()))}),
 }  # fmt: skip
 
 
@@ -199,13 +199,13 @@ def test_columns_are_chosen(store: Store) -> None:
     value = pa.Table.from_arrays([pa.array([n]) for n in range(4)], names=["a", "b", "a.b", "c"])
     handoff = store.put(value, ADDRESS, inline_limit=0)
     assert same(value.select(["c", "a"]), handoff.load(columns=["c", "a"]))
-    assert same(value.select([]), handoff.load(columns=[])) or handoff.load(columns=[]).num_columns == 0
+    assert handoff.load(columns=[]).num_columns == 0
+    with pytest.raises(ConfigError, match=r"no column 'z'\. It has 'a', 'b', 'a.b', 'c'"):
+        handoff.load(columns=["z"])
     twice = store.put(TABLES["names twice"], ADDRESS, inline_limit=0)
     assert ["a", "a"] == twice.load(columns=["a"]).column_names
     odd = store.put(TABLES["runs"].append_column("b", pa.array([1, 2, 3])), ADDRESS, inline_limit=0)
     assert [1, 2, 3] == odd.load(columns=["b"])["b"].to_pylist()
-    with pytest.raises(ConfigError, match="no column 'z'. It has 'a', 'b', 'a.b', 'c'"):
-        handoff.load(columns=["z"])
 
 
 def test_rows_are_of_python(store: Store) -> None:
@@ -254,8 +254,8 @@ def test_a_small_table_in_a_message_is_small_in_memory(store: Store) -> None:
     assert forged.size < 50_000
     with pytest.raises(LimitError, match="in memory"):
         store.get(forged)
+    rows = pa.table({"a": pa.array([True] * 1000)})
     with pytest.raises(LimitError, match="rows take"):
-        rows = pa.table({"a": pa.nulls(1000)})
         table.decode(Source(written(rows)), Reading("pyarrow.Table", 7999, list[dict[str, Any]]))
 
 

@@ -12,7 +12,7 @@ from handoff.artifact import Buffer, Header, Sink
 from handoff.codecs import _rows
 from handoff.codecs._libraries import first_line, library
 from handoff.codecs._reading import Reading
-from handoff.codecs._rows import Ruler, Rows
+from handoff.codecs._rows import Rows, Ruler
 from handoff.errors import DamagedError, LimitError
 from handoff.spool import PIECE, Source
 

@@ -28,14 +28,14 @@ class Rows(NamedTuple):
     """A value as rows of Arrow, before anything is written.
 
     Arguments: ``type``, the name to record; ``schema``; ``parts``, tables or batches in order, of any length;
-    ``count`` of the rows, None for a stream, which is consumed once; ``names`` of the columns, for people; ``notes``,
-    what the metadata says beside the schema; ``is_parquet``, whether Parquet gives all of it back.
+    ``rows``, how many there are, None for a stream, which is consumed once; ``names`` of the columns, for people;
+    ``notes``, what the metadata says beside the schema; ``is_parquet``, whether Parquet gives all of it back.
     """
 
     type: str
     schema: Any
     parts: Callable[[], Iterator[Any]]
-    count: int | None
+    rows: int | None
     names: list[str]
     notes: dict[bytes, bytes]
     is_parquet: bool
@@ -97,10 +97,10 @@ class Ruler:
         return found
 
 
-def groups(schema: Any, parts: Iterator[Any], ruler: Ruler, *, in_one_piece: bool = True) -> Iterator[Any]:
-    """Give the rows of some parts as tables of about as many bytes as a group has, each column in one piece or in as many as it was.
+def groups(schema: Any, parts: Iterator[Any], ruler: Ruler) -> Iterator[Any]:
+    """Give the rows of some parts as tables of about as many bytes as a group has.
 
-    Where it is in one, the bytes that are written follow from the cells alone.
+    Each column is in one piece, where Arrow can join it, so that the bytes that are written follow from the cells.
     """
     arrow = library("pyarrow")
     waiting: list[Any] = []
@@ -108,7 +108,10 @@ def groups(schema: Any, parts: Iterator[Any], ruler: Ruler, *, in_one_piece: boo
     def together() -> Any:
         found = arrow.concat_tables(waiting)
         waiting.clear()
-        return found.combine_chunks() if in_one_piece else found
+        try:
+            return found.combine_chunks()
+        except arrow.ArrowNotImplementedError:
+            return found
 
     for part in parts:
         table = arrow.Table.from_batches([part], schema) if isinstance(part, arrow.RecordBatch) else part

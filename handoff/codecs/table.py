@@ -37,10 +37,10 @@ class Table:
         self._rows = rows
         self._is_parquet = rows.is_parquet
         self.type = rows.type
-        self.raw_size = least_size(rows.schema, rows.count or 0)
+        self.raw_size = least_size(rows.schema, rows.rows or 0)
 
     def preview(self) -> str:
-        names, count = self._rows.names, self._rows.count
+        names, count = self._rows.names, self._rows.rows
         more = ", …" if len(names) > _PREVIEW_COLUMNS else ""
         columns = f"{len(names)} column{'' if len(names) == 1 else 's'}"
         rows = "a stream" if count is None else f"{count:,} row{'' if count == 1 else 's'}"
@@ -48,7 +48,7 @@ class Table:
 
     def bare(self, room: int) -> bytes | None:
         most = min(INLINE_SIZE, room * _SHRINKS_AT_MOST)
-        if self._rows.count is None or self.raw_size > most:
+        if self._rows.rows is None or self.raw_size > most:
             return None
         sink = _Room(room)
         try:
@@ -62,7 +62,7 @@ class Table:
         self._write(sink, header, None)
 
     def _write(self, sink: Sink, header: Callable[[], Header] | None, most: int | None) -> None:
-        ruler = Ruler(self._rows.schema, self._rows.count, most)
+        ruler = Ruler(self._rows.schema, self._rows.rows, most)
 
         def measured(size: int) -> Header | None:
             self.raw_size = size
