@@ -14,11 +14,16 @@ os.environ["UV_PYTHON_DOWNLOADS"] = "never"
 nox.needs_version = ">=2025.2.9"
 nox.options.default_venv_backend = "uv"
 nox.options.reuse_existing_virtualenvs = True
-nox.options.sessions = ["check", "tests", "wheel", "airflow"]
+nox.options.sessions = ["check", "tests", "tables", "wheel", "airflow"]
 
 SUPPORTED = ("3.11", "3.12", "3.13")
 PROJECT = nox.project.load_toml("pyproject.toml")
-EXTRAS = "arrow,numpy,pandas,s3,testing"
+EXTRAS = "arrow,numpy,pandas,polars,s3,testing"
+# The libraries of tables at both ends of what is supported.
+TABLES = {
+    "oldest": ("pandas==2.2.*", "polars==1.0.*", "pyarrow==18.*", "numpy<2.3"),
+    "newest": ("pandas>=3", "polars>=2", "pyarrow>=26"),
+}
 
 
 def group(name: str) -> list[str]:
@@ -75,6 +80,14 @@ def tests(session: nox.Session) -> None:
     session.run("coverage", "erase")
     # The blocks of a page build on each other: a file stays with one worker.
     session.run("pytest", "-n", "2", "--dist=loadfile", "--cov", "--cov-report=term", *session.posargs)
+
+
+@nox.session
+@nox.parametrize("line", [nox.param(name, id=name) for name in TABLES])
+def tables(session: nox.Session, line: str) -> None:
+    """Run the tests of tables with the oldest libraries that are supported, and with the newest."""
+    session.install("-e", ".[pandas,polars,testing]", "duckdb", *group("tables"), *TABLES[line])
+    session.run("pytest", "tests/test_table.py", "tests/test_pandas.py", "tests/test_polars.py", *session.posargs)
 
 
 @nox.session

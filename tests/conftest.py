@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 import os
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
+from importlib import import_module
 from pathlib import Path
 from typing import Any
 
@@ -11,7 +12,8 @@ import pytest
 from hypothesis import HealthCheck, settings
 
 from benchmarks import servers
-from handoff import Address, Store
+from handoff import Address, EncodeError, Store
+from handoff.testing import same
 
 COMMON = {"deadline": None, "suppress_health_check": [HealthCheck.too_slow, HealthCheck.function_scoped_fixture]}
 settings.register_profile("default", max_examples=100, **COMMON)
@@ -42,3 +44,39 @@ def s3(tmp_path_factory: pytest.TempPathFactory) -> Iterator[dict[str, Any]]:
     """Give the storage options that reach a real S3 server with an empty bucket."""
     with servers.s3(tmp_path_factory.mktemp("s3") / "objects") as options:
         yield options
+
+
+@pytest.fixture
+def becomes(store: Store) -> Callable[[Any], str]:
+    """Say, in the words of docs/tables.md, what becomes of a table that is put: inline and stored, it is the same."""
+
+    def find(value: Any) -> str:
+        at = Address("dag", "run", "task")
+        try:
+            handoffs = [store.put(value, at), store.put(value, at, inline_limit=0)]
+        except EncodeError as error:
+            assert error.path  # noqa: PT017 - refusing is one of the right answers
+            return "refused"
+        for handoff in handoffs:
+            assert same(value, store.get(handoff.to_json()))
+        assert same(value, store.get(at))
+        return "kept" if Path(store.root, at.path).read_bytes().startswith(b"PAR1") else "IPC"
+
+    return find
+
+
+@pytest.fixture(scope="session")
+def said() -> Callable[[str], dict[str, str]]:
+    """Give what docs/tables.md says of each kind of column, for the installed version of a library."""
+
+    def find(library: str) -> dict[str, str]:
+        version = import_module(library).__version__
+        page = Path(__file__).parent.parent.joinpath("docs", "tables.md").read_text("utf-8")
+        matrix = "| kind |" + page.partition("| kind |")[2].partition("\n\n")[0]
+        head, *lines = [[cell.strip() for cell in line.strip("|").split("|")] for line in matrix.splitlines()]
+        names = {"pandas": "pandas", "polars": "Polars", "pyarrow": "pyarrow"}
+        column = [place for place, name in enumerate(head) if f"{names[library]} {version.partition('.')[0]}" in name]
+        place = column[0] if column else max(i for i, name in enumerate(head) if name.startswith(names[library]))
+        return {line[0]: line[place] for line in lines[1:] if len(line) > place and line[place] != "–"}
+
+    return find

@@ -23,9 +23,20 @@ _POINTER = 8
 class Stored(Protocol):
     """A table at rest, to be read once."""
 
-    schema: Any
-    notes: dict[bytes, bytes]
-    count: int | None
+    @property
+    def schema(self) -> Any:
+        """The schema, without what is ours."""
+        ...
+
+    @property
+    def notes(self) -> dict[bytes, bytes]:
+        """What the metadata says under keys of ours."""
+        ...
+
+    @property
+    def count(self) -> int | None:
+        """How many rows there are, where that is known at once."""
+        ...
 
     def tables(self, places: Sequence[int]) -> Iterator[Any]:
         """Give the columns at some places of the schema, a part of the rows at a time."""
@@ -101,6 +112,8 @@ def rows_of(value: Any) -> Rows:
     else:
         name = f"pyarrow.{kind.__name__}"
         table = value if kind is arrow.Table else arrow.Table.from_batches([value])
+        # Metadata of no entries is none.
+        table = table if table.schema.metadata else table.replace_schema_metadata(None)
     _check(table.schema, table.num_rows)
     doubtful = [place for place, kind in enumerate(table.schema.types) if _parquet.has_dictionary(kind)]
     if doubtful:
@@ -112,8 +125,8 @@ def rows_of(value: Any) -> Rows:
 def table(selection: Selection) -> Any:
     """Give a pyarrow.Table."""
     schema, parts = selection.open(is_arrow=True)
-    found = list(parts)
-    return library("pyarrow").concat_tables(found) if found else schema.empty_table()
+    arrow, found = library("pyarrow"), list(parts)
+    return arrow.concat_tables(found) if found else arrow.Table.from_batches([], schema)
 
 
 def batch(selection: Selection) -> Any:
@@ -137,8 +150,9 @@ def chunked_array(selection: Selection) -> Any:
 
 def array(selection: Selection) -> Any:
     """Give a pyarrow.Array. Raises: `ConfigError` for a table of other than one column."""
-    found = chunked_array(selection).combine_chunks()
-    return found.chunk(0) if hasattr(found, "num_chunks") else found
+    found = chunked_array(selection)
+    with cannot("one pyarrow.Array", "Take it as a pyarrow.ChunkedArray"):
+        return found.chunk(0) if found.num_chunks == 1 else found.combine_chunks()
 
 
 def rows(selection: Selection) -> list[dict[str, Any]]:
@@ -159,7 +173,8 @@ def the_column(columns: Sequence[Any]) -> Any:
     """Give the one column of a table. Raises: `ConfigError` where there is another number of them."""
     if len(columns) != 1:
         raise ConfigError(
-            f"a series is one column, and the table has {len(columns)}", remedy="Choose one by columns=, or take a frame"
+            f"a series is one column, and the table has {len(columns)}",
+            remedy="Choose one by columns=, or take a frame",
         )
     return columns[0]
 
@@ -170,16 +185,19 @@ def cannot(who: str, remedy: str) -> Generator[None]:
     try:
         yield
     except (
-        library("pyarrow").ArrowException, ArithmeticError, AttributeError, LookupError, TypeError, ValueError
+        library("pyarrow").ArrowException,
+        ArithmeticError,
+        AttributeError,
+        LookupError,
+        TypeError,
+        ValueError,
     ) as error:
         raise ConfigError(f"{who} cannot hold this table ({first_line(error)})", remedy=remedy) from None
 
 
 def _check(schema: Any, rows: int | None) -> None:
     if not schema.names and rows != 0:
-        raise EncodeError(
-            "columns: a table that may have rows, without any column", remedy="Add one", path="columns"
-        )
+        raise EncodeError("columns: a table that may have rows, without any column", remedy="Add one", path="columns")
     if any(key.startswith((_parquet.OURS, b"ARROW:")) for key in schema.metadata or {}):
         raise EncodeError("the value: a table with 'handoff' or 'ARROW:' in its metadata", remedy="Rename that key")
 

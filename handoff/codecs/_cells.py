@@ -176,10 +176,10 @@ class Chunks:
         found = library("pyarrow").array(cells, self.type)
         return found if found.type == self.type else found.cast(self.type)
 
-    def begin(self, rows: int) -> Any:
+    def begin(self, rows: int) -> Any:  # noqa: ARG002 - the chunks say how many there are
         return []
 
-    def add(self, into: Any, start: int, part: Any) -> None:
+    def add(self, into: Any, start: int, part: Any) -> None:  # noqa: ARG002 - they come in order
         into.append(part)
 
     def end(self, into: Any) -> Any:

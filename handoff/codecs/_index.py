@@ -29,7 +29,7 @@ def cells_of(labelled: Any) -> Any:
     return array.to_numpy() if type(array) is library("pandas").arrays.NumpyExtensionArray else array
 
 
-def kind_of(array: Any) -> Kind:
+def kind_of(array: Any) -> Kind:  # noqa: C901, PLR0911 - a line for each dtype
     """Find the kind of a pandas array. Raises: `Refused`."""
     pandas, dtype = library("pandas"), array.dtype
     name, kind = str(dtype), type(dtype)
@@ -60,7 +60,7 @@ def kind_of(array: Any) -> Kind:
     raise Refused(f"the dtype {name}")
 
 
-def kind_noted(note: list[Any], type_: Any) -> Kind:
+def kind_noted(note: list[Any], type_: Any) -> Kind:  # noqa: C901, PLR0911 - a line for each kind
     """Make a kind again; ``type_`` is what the column is in Arrow."""
     name, *rest = note
     if name == "numbers":
@@ -187,7 +187,7 @@ def split_index(index: Any) -> tuple[dict[str, Any], list[tuple[Kind, Any]]]:
 
 def index_kinds(note: dict[str, Any], types: Any) -> list[Kind]:
     """Give the kinds of the columns that hold an index."""
-    notes = {"range": [], "labels": [note.get("kind")], "levels": note.get("kinds")}[note["form"]]
+    notes: list[Any] = {"range": [], "labels": [note.get("kind")], "levels": note.get("kinds") or []}[note["form"]]
     return [kind_noted(kind, types[place] if types else None) for place, kind in enumerate(notes)]
 
 

@@ -12,7 +12,7 @@ from handoff.codecs import _parquet, _rows
 from handoff.codecs._libraries import first_line, library
 from handoff.codecs._parquet import OURS
 from handoff.codecs._reading import Reading
-from handoff.codecs._rows import Ruler, Rows
+from handoff.codecs._rows import Rows, Ruler
 from handoff.errors import DamagedError
 from handoff.spool import MOST_IN_MEMORY, Source
 
@@ -28,7 +28,7 @@ def write(sink: Sink, rows: Rows, ruler: Ruler, header: Callable[[int], Header |
     schema = rows.schema.with_metadata({**(rows.schema.metadata or {}), **rows.notes} or None)
     with tempfile.SpooledTemporaryFile(MOST_IN_MEMORY) as spool:
         with arrow.ipc.new_stream(arrow.PythonFile(spool, "w"), schema) as writer:
-            for group in _rows.groups(rows.schema, rows.parts(), ruler, in_one_piece=False):
+            for group in _rows.groups(rows.schema, rows.parts(), ruler):
                 writer.write_table(group.replace_schema_metadata(schema.metadata))
         size = spool.tell()
 
@@ -43,7 +43,7 @@ def write(sink: Sink, rows: Rows, ruler: Ruler, header: Callable[[int], Header |
 
 
 class Ipc:
-    """A stream to be read batch by batch, each looked through before it is used. Raises: `DamagedError`, `LimitError`."""
+    """A stream to be read batch by batch, each looked through first. Raises: `DamagedError`, `LimitError`."""
 
     #: How many rows there are is known at the end.
     count = None

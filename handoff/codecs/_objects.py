@@ -53,7 +53,7 @@ class Objects:
         if self._form in ("text", "bytes"):
             # Equal texts become one object, as they mostly were.
             encoded = part.dictionary_encode()
-            values = _filled(encoded.dictionary.to_pylist() + [_gaps()[self._gap]])
+            values = _filled([*encoded.dictionary.to_pylist(), _gaps()[self._gap]])
             numbers = library("pyarrow.compute").fill_null(encoded.indices, len(values) - 1)
             into[start:end] = values[numbers.to_numpy(zero_copy_only=False)]
             return

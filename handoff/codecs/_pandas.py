@@ -28,7 +28,6 @@ from handoff.codecs._index import (
     split_index,
 )
 from handoff.codecs._libraries import first_line, library
-from handoff.codecs._objects import Objects
 from handoff.codecs._rows import Rows, steps
 from handoff.errors import ConfigError, DamagedError, EncodeError, HandoffError
 
@@ -77,7 +76,7 @@ def rows_of(value: Any) -> Rows:
     columns += [_Column("index", name, *level) for name, level in zip(index_names, levels, strict=True)]
     schema = arrow.schema([(column.name, column.kind.type) for column in columns])
     metadata = _metadata_of_arrow(value, names, index_names, columns) if not is_series else None
-    notes = {PANDAS: base64.b64encode(tree.dump(note)), **({b"pandas": metadata} if metadata else {})}
+    schema = schema.with_metadata({b"pandas": metadata} if metadata else None)
 
     def convert(start: int, end: int) -> Any:
         return arrow.Table.from_arrays([_to_arrow(column, start, end) for column in columns], schema=schema)
@@ -88,7 +87,7 @@ def rows_of(value: Any) -> Rows:
         lambda: steps(len(value) if columns else 0, convert),
         len(value),
         names,
-        notes,
+        {PANDAS: base64.b64encode(tree.dump(note))},
         _parquet.keeps(schema),
     )
 
@@ -102,14 +101,13 @@ def frame(selection: Selection) -> Any:
         note = _note(selection)
         is_series = isinstance(note["columns"], list)
         names = selection.stored.schema.names[: len(note["kinds"])]
-        labels = None if is_series else _columns_noted(note["columns"], names)
-        known = [
-            label if type(label) is str else name for label, name in zip(names if is_series else labels, names, strict=True)
-        ]
+        labels: Any = names if is_series else _columns_noted(note["columns"], names)
+        known = [label if type(label) is str else name for label, name in zip(labels, names, strict=True)]
         chosen = selection.places(known)
         arrays, index = _filled(selection, note, chosen)
         columns = {
-            place: pandas.Series(array, index=index, dtype=array.dtype, copy=False) for place, array in enumerate(arrays)
+            place: pandas.Series(array, index=index, dtype=array.dtype, copy=False)
+            for place, array in enumerate(arrays)
         }
         found = pandas.DataFrame(columns, index=index, copy=False)
         if is_series:
@@ -166,14 +164,14 @@ class _refusing:  # noqa: N801 - used as a block
 
     def __exit__(self, kind: object, error: BaseException | None, trace: object) -> None:
         if isinstance(error, EncodeError):
-            path = error.path
-            path = self._where + (path if path.startswith("[") or not path else f".{path}")
-            raise EncodeError(f"{self._where}: {first_line(error)}", path=path) from None
+            raise EncodeError(f"{self._where}: {first_line(error)}", path=self._where) from None
         arrow = library("pyarrow")
         if isinstance(error, HandoffError):
             return
         if isinstance(error, (Refused, arrow.ArrowException, ArithmeticError, TypeError, ValueError)):
-            raise EncodeError(f"{self._where}: {first_line(error)}, which is not kept as it is", remedy=_REMEDY, path=self._where) from None
+            raise EncodeError(
+                f"{self._where}: {first_line(error)}, which is not kept as it is", remedy=_REMEDY, path=self._where
+            ) from None
 
 
 def _column(label: Any, name: str, series: Any) -> _Column:
@@ -206,7 +204,11 @@ def _index_names(index: Any, taken: list[str]) -> list[str]:
     names = list(index.names)
     return [
         name
-        if type(name) is str and name.isprintable() and name not in taken and names.count(name) == 1 and not name.startswith(UNNAMED)
+        if type(name) is str
+        and name.isprintable()
+        and name not in taken
+        and names.count(name) == 1
+        and not name.startswith(UNNAMED)
         else f"{UNNAMED}{place}__"
         for place, name in enumerate(names)
     ]
@@ -257,7 +259,9 @@ class _described:  # noqa: N801 - used as a block
         if isinstance(error, HandoffError):
             return
         arrow = library("pyarrow")
-        if isinstance(error, (arrow.ArrowException, ArithmeticError, AttributeError, LookupError, TypeError, ValueError)):
+        if isinstance(
+            error, (arrow.ArrowException, ArithmeticError, AttributeError, LookupError, TypeError, ValueError)
+        ):
             raise DamagedError(f"what was noted of the pandas frame cannot be read: {first_line(error)}") from None
 
 

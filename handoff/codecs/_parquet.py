@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import struct
+import threading
 import zlib
 from collections.abc import Callable, Iterator, Sequence
 from functools import cache, cached_property
@@ -12,9 +13,9 @@ from handoff.artifact import Buffer, Header, Sink
 from handoff.codecs import _rows
 from handoff.codecs._libraries import first_line, library
 from handoff.codecs._reading import Reading
-from handoff.codecs._rows import Ruler, Rows
+from handoff.codecs._rows import Rows, Ruler
 from handoff.errors import DamagedError, LimitError
-from handoff.spool import Source
+from handoff.spool import PIECE, Source
 
 #: How a Parquet file begins, and ends.
 MAGIC: Final = b"PAR1"
@@ -27,6 +28,7 @@ _CHECK_KEY = b"handoff.crc32"
 _UNSEALED = b"00000000"
 _CHECK_FIELD = _CHECK_KEY + b"\x18\x08"  # in Thrift's compact protocol: the next field, text of eight bytes
 _END = struct.Struct("<I4s")  # the length of the footer, and the magic
+_one_at_a_time = threading.Lock()
 # Parquet's own name for the elements of a list would take the place of the table's.
 _OPTIONS: dict[str, Any] = {"compression": "zstd", "write_page_checksum": True, "use_compliant_nested_type": False}
 
@@ -50,7 +52,7 @@ def gives_back(table: Any) -> bool:
     """Whether Parquet gives back the cells of a table too, told by writing and reading it group by group."""
     arrow, parquet = library("pyarrow"), library("pyarrow.parquet")
     try:
-        for group in _rows.groups(table.schema, iter([table]), Ruler()):
+        for group in _rows.groups(table.schema, iter([table]), Ruler(table.schema, table.num_rows)):
             sink = arrow.BufferOutputStream()
             parquet.write_table(group, sink, row_group_size=group.num_rows, **_OPTIONS)
             if not _open(Source(sink.getvalue().to_pybytes())).read().equals(group):
@@ -65,7 +67,8 @@ def write(sink: Sink, rows: Rows, ruler: Ruler, header: Callable[[int], Header |
     arrow = library("pyarrow")
     sealing = _Sealing(sink)
     try:
-        writer = library("pyarrow.parquet").ParquetWriter(arrow.PythonFile(sealing, "w"), rows.schema, **_OPTIONS)
+        stream = arrow.BufferedOutputStream(arrow.PythonFile(sealing, "w"), PIECE)
+        writer = library("pyarrow.parquet").ParquetWriter(stream, rows.schema, **_OPTIONS)
         for group in _rows.groups(rows.schema, rows.parts(), ruler):
             writer.write_table(group, row_group_size=group.num_rows)
         if rows.notes:
@@ -73,8 +76,10 @@ def write(sink: Sink, rows: Rows, ruler: Ruler, header: Callable[[int], Header |
         found = header(ruler.size)
         if found is not None:
             writer.add_key_value_metadata({_HEADER_KEY: found.to_json(), _CHECK_KEY: _UNSEALED})
+        stream.flush()
         sealing.hold()
         writer.close()
+        stream.flush()
         return sealing.end(is_sealed=found is not None)
     finally:
         sealing.leave()  # a writer that is dropped would still end its file
@@ -182,6 +187,9 @@ class _Sealing:
     def flush(self) -> None:
         pass
 
+    def close(self) -> None:
+        pass
+
     def hold(self) -> None:
         self._held = []
 
@@ -234,11 +242,26 @@ def _holds(kind: Any, is_it: Callable[[Any], bool]) -> bool:
 def _open(source: Source) -> Any:
     arrow, parquet = library("pyarrow"), library("pyarrow.parquet")
     with _translated():
-        if source.name is not None:
-            file = arrow.OSFile(source.name)
-        else:
+        if source.name is None:
             file = arrow.PythonFile(source.reader(), "r") if source.is_apart else arrow.BufferReader(source.data())
-        return parquet.ParquetFile(file, page_checksum_verification=True)
+            return parquet.ParquetFile(file, page_checksum_verification=True)
+        file = arrow.OSFile(source.name)
+        # Arrow's usual pool keeps half as much again as is in use, and a reader stays with the pool it was made in.
+        with _one_at_a_time:
+            usual = arrow.default_memory_pool()
+            arrow.set_memory_pool(_frugal_pool())
+            try:
+                return parquet.ParquetFile(file, page_checksum_verification=True)
+            finally:
+                arrow.set_memory_pool(usual)
+
+
+def _frugal_pool() -> Any:
+    arrow = library("pyarrow")
+    try:
+        return arrow.jemalloc_memory_pool()
+    except NotImplementedError:
+        return arrow.system_memory_pool()
 
 
 class _translated:  # noqa: N801 - used as a block

@@ -15,8 +15,27 @@ from handoff.codecs._rows import Rows, steps
 from handoff.errors import ConfigError, DamagedError, EncodeError, HandoffError
 
 _PLAIN = frozenset(
-    ["Boolean", "Binary", "Date", "Float16", "Float32", "Float64", "Int8", "Int16", "Int32", "Int64", "Null", "String"]
-    + ["Time", "UInt8", "UInt16", "UInt32", "UInt64", "Int128", "UInt128"]
+    [
+        "Boolean",
+        "Binary",
+        "Date",
+        "Float16",
+        "Float32",
+        "Float64",
+        "Int8",
+        "Int16",
+        "Int32",
+        "Int64",
+        "Int128",
+        "Null",
+        "String",
+        "Time",
+        "UInt8",
+        "UInt16",
+        "UInt32",
+        "UInt64",
+        "UInt128",
+    ]
 )
 _AS_TEXT = frozenset(["Int128", "UInt128", "Categorical", "Enum"])
 
@@ -36,9 +55,7 @@ def rows_of(value: Any) -> Rows:
     table = value.to_frame() if kind is polars.Series else value
     note = {"rows": table.height, "types": [_note_type(name, dtype) for name, dtype in table.schema.items()]}
     carriers = {
-        name: _carrier(noted)
-        for name, noted in zip(table.columns, note["types"], strict=True)
-        if _is_carried(noted)
+        name: _carrier(noted) for name, noted in zip(table.columns, note["types"], strict=True) if _is_carried(noted)
     }
     schema = table.head(0).cast(carriers).to_arrow().schema.remove_metadata()
 
@@ -70,8 +87,10 @@ def frame(selection: Selection) -> Any:
         schema, parts = selection.tables(places)
     else:
         schema, parts = selection.open(is_arrow=False)
-    if len(set(schema.names)) != len(schema.names):
-        raise ConfigError("polars cannot hold this table: a name stands twice", remedy="Take it as a pyarrow.Table")
+    why = "a name stands twice" if len(set(schema.names)) != len(schema.names) else ""
+    why = "a column is of a union" if any(map(arrow.types.is_union, schema.types)) else why  # it would panic
+    if why:
+        raise ConfigError(f"polars cannot hold this table: {why}", remedy="Take it as a pyarrow.Table")
     types = None if notes is None else {name: _type_noted(note) for name, note in zip(schema.names, notes, strict=True)}
     late = {field.name: polars.Categorical for field in schema if arrow.types.is_dictionary(field.type)}
     early = {}
@@ -83,7 +102,7 @@ def frame(selection: Selection) -> Any:
         return polars.concat(found, rechunk=False).cast(late)
     except HandoffError:
         raise
-    except (Exception, polars.exceptions.PanicException) as error:
+    except (Exception, polars.exceptions.PanicException) as error:  # noqa: BLE001 - whatever Polars raises, or panics
         raise ConfigError(
             f"polars cannot hold this table ({first_line(error)})", remedy="Take it as a pyarrow.Table"
         ) from None
@@ -109,8 +128,9 @@ def _collected(value: Any) -> Any:
 def _note(selection: Selection) -> dict[str, Any]:
     try:
         note = tree.load(base64.b64decode(selection.notes[POLARS], validate=True))
-        if len(note["types"]) == len(selection.stored.schema.names) and type(note["rows"]) is int:
-            return note
+        found: dict[str, Any] = {"types": note["types"], "rows": int(note["rows"])}
+        if len(found["types"]) == len(selection.stored.schema.names):
+            return found
     except (LookupError, TypeError, ValueError) as error:
         raise DamagedError(f"what was noted of the Polars frame cannot be read: {first_line(error)}") from None
     raise DamagedError("what was noted of the Polars frame is of another table")
@@ -122,7 +142,7 @@ def _taken(part: Any) -> Any:
     for place, field in enumerate(part.schema):
         if types.is_dictionary(field.type):
             part = part.set_column(place, field.name, part.column(place).cast(field.type.value_type))
-    found = library("polars").from_arrow(part)
+    found = library("polars").from_arrow(part, rechunk=False)
     found.columns = part.column_names  # it gives a name to a column whose name is empty
     return found
 
@@ -141,7 +161,7 @@ def _note_type(name: str, dtype: Any) -> list[Any]:
     return noted
 
 
-def _noted(dtype: Any) -> list[Any] | None:
+def _noted(dtype: Any) -> list[Any] | None:  # noqa: PLR0911 - a line for each type
     name = dtype.base_type().__name__
     if name in _PLAIN:
         return [name]

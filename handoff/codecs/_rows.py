@@ -5,6 +5,7 @@ What a row weighs follows from its cells, never from the buffers that hold them:
 
 from __future__ import annotations
 
+import functools
 from bisect import bisect_left
 from collections.abc import Callable, Iterator
 from typing import Any, Final, NamedTuple
@@ -12,10 +13,13 @@ from typing import Any, Final, NamedTuple
 from handoff.codecs._libraries import library
 
 #: The bytes of cells in a group of rows: what is converted, written and read at once.
-GROUP: Final = 16 * 1024**2
+GROUP: Final = 8 * 1024**2
+#: A table that is likely to have fewer bytes is one group: that is written faster, and takes less room.
+_ONE_GROUP = 64 * 1024**2
 #: Rows whose weight is looked at together.
 _LOOK = 64 * 1024
 _POINTER = 8
+_LIKELY = 8  # bytes of a text beside its pointer
 # How many rows are converted at first, and how much more with each step, while their weight is not known.
 _FIRST, _GROWTH = 256, 8
 
@@ -24,14 +28,14 @@ class Rows(NamedTuple):
     """A value as rows of Arrow, before anything is written.
 
     Arguments: ``type``, the name to record; ``schema``; ``parts``, tables or batches in order, of any length;
-    ``count`` of the rows, None for a stream, which is consumed once; ``names`` of the columns, for people; ``notes``,
-    what the metadata says beside the schema; ``is_parquet``, whether Parquet gives all of it back.
+    ``rows``, how many there are, None for a stream, which is consumed once; ``names`` of the columns, for people;
+    ``notes``, what the metadata says beside the schema; ``is_parquet``, whether Parquet gives all of it back.
     """
 
     type: str
     schema: Any
     parts: Callable[[], Iterator[Any]]
-    count: int | None
+    rows: int | None
     names: list[str]
     notes: dict[bytes, bytes]
     is_parquet: bool
@@ -40,10 +44,14 @@ class Rows(NamedTuple):
 class Ruler:
     """Measures rows as they come, and says after which of them a group ends.
 
-    Arguments: the most bytes of cells. Raises: `OverflowError` where there are more.
+    Arguments: the schema; how many rows there will be, None for a stream; the most bytes of cells. Raises:
+    `OverflowError` where there are more.
     """
 
-    def __init__(self, most: int | None = None) -> None:
+    def __init__(self, schema: Any, count: int | None, most: int | None = None) -> None:
+        texts = sum(not _has_width(kind) for kind in schema.types)
+        is_one = count is not None and least_size(schema, count) + count * texts * _LIKELY < _ONE_GROUP
+        self._group = _ONE_GROUP if is_one else GROUP
         self._most = most
         #: Bytes of all cells so far.
         self.size = 0
@@ -64,20 +72,22 @@ class Ruler:
         compute = library("pyarrow.compute")
         fixed = sum(_bits(field.type) for field in part.schema)
         lengths = [length for column in part.columns for length in _lengths(_array(column))]
+        total = part.num_rows * fixed // 8 + sum(compute.sum(length).as_py() or 0 for length in lengths)
+        if self._held + total < self._group:
+            self._held += total
+            self.size += total
+            return []
         if not lengths:
             return self._cut(part.num_rows, lambda row: row * fixed // 8)
-        total = lengths[0]
-        for length in lengths[1:]:
-            total = compute.add(total, length)
-        sums = compute.cumulative_sum(total)
+        sums = compute.cumulative_sum(functools.reduce(compute.add, map(_counts, lengths)))
         return self._cut(part.num_rows, lambda row: row * fixed // 8 + (sums[row - 1].as_py() if row else 0))
 
     def _cut(self, rows: int, weight: Callable[[int], int]) -> list[int]:
         found: list[int] = []
         begun = 0
-        while self._held + weight(rows) - begun >= GROUP:
+        while self._held + weight(rows) - begun >= self._group:
             # The first row with which the group is full ends it.
-            row = bisect_left(range(rows + 1), GROUP - self._held + begun, lo=1, key=weight)
+            row = bisect_left(range(rows + 1), self._group - self._held + begun, lo=1, key=weight)
             found.append(row)
             begun, self._held = weight(row), 0
             if row == rows:
@@ -87,10 +97,10 @@ class Ruler:
         return found
 
 
-def groups(schema: Any, parts: Iterator[Any], ruler: Ruler, *, in_one_piece: bool = True) -> Iterator[Any]:
-    """Give the rows of some parts as tables of about `GROUP` bytes, each column in one piece or in as many as it was.
+def groups(schema: Any, parts: Iterator[Any], ruler: Ruler) -> Iterator[Any]:
+    """Give the rows of some parts as tables of about as many bytes as a group has.
 
-    Where it is in one, the bytes that are written follow from the cells alone.
+    Each column is in one piece, where Arrow can join it, so that the bytes that are written follow from the cells.
     """
     arrow = library("pyarrow")
     waiting: list[Any] = []
@@ -98,7 +108,10 @@ def groups(schema: Any, parts: Iterator[Any], ruler: Ruler, *, in_one_piece: boo
     def together() -> Any:
         found = arrow.concat_tables(waiting)
         waiting.clear()
-        return found.combine_chunks() if in_one_piece else found
+        try:
+            return found.combine_chunks()
+        except arrow.ArrowNotImplementedError:
+            return found
 
     for part in parts:
         table = arrow.Table.from_batches([part], schema) if isinstance(part, arrow.RecordBatch) else part
@@ -130,11 +143,14 @@ def least_size(schema: Any, rows: int) -> int:
 
 
 def _bits(kind: Any) -> int:
+    return int(kind.bit_width) if _has_width(kind) else _POINTER * 8
+
+
+def _has_width(kind: Any) -> bool:
     try:
-        width: int = kind.bit_width
-    except ValueError:  # no fixed width
-        return _POINTER * 8
-    return width
+        return bool(kind.bit_width)
+    except ValueError:
+        return False
 
 
 def _array(column: Any) -> Any:
@@ -150,7 +166,7 @@ def _lengths(array: Any) -> list[Any]:
     if isinstance(array, library("pyarrow").ExtensionArray):
         return _lengths(array.storage)
     if types.is_string(kind) or types.is_binary(kind) or types.is_large_string(kind) or types.is_large_binary(kind):
-        return [_counts(compute.binary_length(array))]
+        return [compute.binary_length(array)]
     if types.is_struct(kind):
         return [length for index in range(kind.num_fields) for length in _inner(array.field(index))]
     if types.is_list(kind) or types.is_large_list(kind) or types.is_map(kind):
@@ -171,10 +187,8 @@ def _elements(array: Any) -> Any:
     arrow, compute = library("pyarrow"), library("pyarrow.compute")
     offsets, below = array.offsets, array.values
     begin, end = offsets[0].as_py(), offsets[-1].as_py()
-    total = None
-    for length in _inner(below.slice(begin, end - begin)):
-        total = length if total is None else compute.add(total, length)
-    sums = arrow.concat_arrays([arrow.array([0], "int64"), compute.cumulative_sum(total).cast("int64")])
+    total = functools.reduce(compute.add, map(_counts, _inner(below.slice(begin, end - begin))))
+    sums = arrow.concat_arrays([arrow.array([0], "int64"), compute.cumulative_sum(total)])
     places = compute.subtract(offsets.cast("int64"), begin)
     reached = sums.take(places)
     weights = compute.subtract(reached.slice(1), reached.slice(0, len(array)))

@@ -42,10 +42,10 @@ class Table:
         self.type = rows.type
         #: What a footer says of the whole file, by which a part of it is known.
         self.check: str | None = None
-        self.raw_size = least_size(rows.schema, rows.count or 0)
+        self.raw_size = least_size(rows.schema, rows.rows or 0)
 
     def preview(self) -> str:
-        names, count = self._rows.names, self._rows.count
+        names, count = self._rows.names, self._rows.rows
         more = ", …" if len(names) > _PREVIEW_COLUMNS else ""
         columns = f"{len(names)} column{'' if len(names) == 1 else 's'}"
         rows = "a stream" if count is None else f"{count:,} row{'' if count == 1 else 's'}"
@@ -53,20 +53,22 @@ class Table:
 
     def bare(self, room: int) -> bytes | None:
         most = min(INLINE_SIZE, room * _SHRINKS_AT_MOST)
-        if self._rows.count is None or self.raw_size > most:
+        if self._rows.rows is None or self.raw_size > most:
             return None
         sink = _Room(room)
         try:
-            self._write(sink, None, Ruler(most))
+            self._write(sink, None, most)
         except OverflowError:
             return None
         data = sink.content.getvalue()
         return data if self.raw_size <= INLINE_SIZE else None
 
     def write(self, sink: Sink, header: Callable[[], Header] | None) -> None:
-        self._write(sink, header, Ruler())
+        self._write(sink, header, None)
 
-    def _write(self, sink: Sink, header: Callable[[], Header] | None, ruler: Ruler) -> None:
+    def _write(self, sink: Sink, header: Callable[[], Header] | None, most: int | None) -> None:
+        ruler = Ruler(self._rows.schema, self._rows.rows, most)
+
         def measured(size: int) -> Header | None:
             self.raw_size = size
             return None if header is None else header()
