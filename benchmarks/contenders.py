@@ -13,6 +13,7 @@ from typing import Any, Protocol
 from benchmarks import by_hand
 from benchmarks.by_hand import Way
 from benchmarks.kinds import KINDS
+from benchmarks.workloads import Flight
 from handoff import Address, EncodeError, File, Store
 from handoff.envelope import Handoff
 
@@ -87,7 +88,7 @@ class _Ours:
 
     def _wanted(self) -> Any:
         if self._kind == "records":
-            return list[import_module("benchmarks.workloads").Flight]
+            return list[Flight]
         package, _, name = KINDS[self._kind].wanted.rpartition(".")
         return getattr(import_module(package), name) if package else Any
 

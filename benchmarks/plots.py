@@ -12,13 +12,15 @@ from matplotlib import pyplot as plt
 from matplotlib.ticker import FuncFormatter, NullLocator
 
 from benchmarks import memory, results
+from benchmarks.apart import GET, PUT
 from benchmarks.contenders import BY_HAND, OURS
 from benchmarks.kinds import KINDS
+from handoff.sizes import human_size
 
 # Each of these stands out from white and from black alike.
 GREY, BLUE, ORANGE, RED = "#808080", "#3a86d8", "#d9822b", "#d04a4a"
 COLOURS = {OURS: BLUE, BY_HAND: ORANGE}
-STYLE = {
+STYLE: dict[Any, Any] = {
     "axes.edgecolor": GREY,
     "axes.facecolor": "none",
     "axes.labelcolor": GREY,
@@ -52,7 +54,7 @@ def draw_memory(run: memory.Run, path: Path) -> None:
             len(kinds), 2, figsize=(8, 1.2 + 1.7 * len(kinds)), sharex=True, sharey=True, squeeze=False
         )
         for row, kind in zip(axes, kinds, strict=True):
-            for panel, act in zip(row, (memory.PUT, memory.GET), strict=True):
+            for panel, act in zip(row, (PUT, GET), strict=True):
                 _draw_curves(panel, [cell for cell in cells if (cell.kind, cell.act) == (kind, act)])
                 panel.plot(sizes, [memory.bound(size) for size in sizes], color=GREY, lw=1, ls=":", label="bound")
                 panel.set_title(f"{act}: {KINDS[kind].title}", loc="left")
@@ -117,7 +119,7 @@ def _scale(panel: Any, sizes: list[int]) -> None:
     panel.set_xticks(sizes)
     panel.xaxis.set_minor_locator(NullLocator())
     for axis in (panel.xaxis, panel.yaxis):
-        axis.set_major_formatter(FuncFormatter(lambda size, _: memory.human_size(int(size)).replace(".0", "")))
+        axis.set_major_formatter(FuncFormatter(lambda size, _: human_size(int(size)).replace(".0", "")))
 
 
 def _shown(found: dict[str, results.Line]) -> list[results.Line]:
@@ -144,7 +146,7 @@ def _draw_sizes(panel: Any, found: dict[str, results.Line]) -> None:
     for place, line in enumerate(lines):
         share = line.stored / found[BY_HAND].stored
         panel.barh(place, share, color=COLOURS.get(line.contender, GREY), height=0.5, alpha=0.8)
-        panel.text(share, place, f" {memory.human_size(line.stored)}", va="center", fontsize=8)
+        panel.text(share, place, f" {human_size(line.stored)}", va="center", fontsize=8)
     panel.set_yticks([])
     panel.spines["left"].set_visible(False)
     panel.margins(x=0.3)
