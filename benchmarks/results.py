@@ -121,6 +121,13 @@ def judge(lines: Sequence[Line]) -> Iterator[str]:
         yield f"{text}; {_ahead(ours, [line for line in found.values() if line not in (ours, by_hand)])}"
 
 
+def absences(lines: Sequence[Line]) -> Iterator[str]:
+    """Say who has no figures, and why."""
+    for line in lines:
+        if line.error:
+            yield f"{line.case}, {line.contender}: {line.error}"
+
+
 def _ahead(ours: Line, peers: list[Line]) -> str:
     rivals = [peer for peer in peers if not peer.error and peer.same and peer.stored <= ours.stored * 1.01]
     if not rivals:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import argparse
+import subprocess
 import sys
 from collections.abc import Iterator
 from importlib.util import find_spec
@@ -15,7 +16,7 @@ import msgspec
 from benchmarks import apart, arguments, report
 from benchmarks.apart import Outcome, Task
 from benchmarks.contenders import AIRFLOW, BY_HAND, FEATHER, FRAMES, JOBLIB, JOBLIB_3, LINES, OURS, PICKLE
-from benchmarks.results import AIM, Line, Run, judge, sheets
+from benchmarks.results import AIM, Line, Run, absences, judge, sheets
 from benchmarks.workloads import ALL_FLIGHTS
 
 REPEATS = 5
@@ -54,7 +55,8 @@ def main() -> int:
     if asked.show:
         run = msgspec.json.decode(asked.show.read_bytes(), type=Run)
     else:
-        run = Run(report.machine(), report.versions([*report.LIBRARIES, "numpy", "joblib"]), measure(asked))
+        versions = report.versions([*report.LIBRARIES, "numpy", "joblib"]) | _airflow_of(asked.airflow)
+        run = Run(report.machine(), versions, measure(asked))
     if not run.lines:
         console.print(f"No value has {' or '.join(map(repr, asked.only))} in its name.")
         return 2
@@ -64,9 +66,10 @@ def main() -> int:
         from benchmarks import plots
 
         plots.draw_values(run, asked.plot)
+    texts = [*judge(run.lines), *absences(run.lines)]
     if asked.markdown:
         print(*(sheet.to_markdown() for sheet in sheets(run.lines)), sep="\n")  # noqa: T201 - it is for a file
-        print(*(f"- {text}" for text in judge(run.lines)), "", sep="\n")  # noqa: T201 - as above
+        print(*(f"- {text}" for text in texts), "", sep="\n")  # noqa: T201 - as above
         print(report.measured_with(run.machine, run.versions))  # noqa: T201 - as above
         return 0
     for sheet in sheets(run.lines):
@@ -78,7 +81,7 @@ def main() -> int:
         style="dim",
         highlight=False,
     )
-    for text in judge(run.lines):
+    for text in texts:
         console.print(f"- {text}", highlight=False)
     console.print()
     console.print(report.measured_with(run.machine, run.versions), style="dim", highlight=False)
@@ -117,6 +120,8 @@ def parse_arguments() -> argparse.Namespace:
 def measure(asked: argparse.Namespace) -> list[Line]:
     """Let all take turns, case by case."""
     cases = [case for case in CASES if not asked.only or any(text.lower() in case.title.lower() for text in asked.only)]
+    if asked.smoke:
+        cases = [case._replace(title=f"{case.title} (smoke)", size=case.smoke, bytes=0) for case in cases]
     rounds = 1 if asked.smoke else asked.repeats
     lines = [line for case in cases for line in _lines(case)]
     with arguments.progress() as progress, arguments.working_folder(asked.folder) as folder:
@@ -156,7 +161,7 @@ def _act(case: Case, line: Line, asked: argparse.Namespace, folder: Path, *, che
     task = Task(
         contender=line.contender,
         kind=case.kind,
-        size=case.smoke if asked.smoke else case.size,
+        size=case.size,
         folder=below,
         root=f"{below}/root",
         check=check,
@@ -169,13 +174,21 @@ def _refusal(case: Case, contender: str, asked: argparse.Namespace) -> str:
     """Say why somebody does not take part; nothing where he does."""
     if contender == AIRFLOW and not asked.airflow:
         return "not run: no Airflow here, see --airflow"
-    if asked.smoke:
-        return ""
     if case.bytes > MOST.get(contender, sys.maxsize):
         return "not run: it would take some ten minutes"
     if case.bytes * NEEDS.get(contender, NEEDS_OF_OTHERS) > arguments.available():
         return "not run: too little memory is free"
     return ""
+
+
+def _airflow_of(python: str) -> dict[str, str]:
+    """Ask an interpreter which Airflow it has."""
+    if not python:
+        return {}
+    names = ("apache-airflow", "apache-airflow-providers-common-io")
+    code = f"import importlib.metadata as m; print(*[m.version(name) for name in {names!r}])"
+    done = subprocess.run([python, "-c", code], capture_output=True, text=True, check=True)
+    return dict(zip(names, done.stdout.split(), strict=True))
 
 
 if __name__ == "__main__":
