@@ -11,7 +11,7 @@ from pathlib import Path
 from rich.console import Console
 from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeElapsedColumn
 
-from benchmarks import report
+from benchmarks import arguments, report
 from benchmarks.contests import IMPORT, INLINE, contests, loaded
 from benchmarks.timing import Result, hold
 
@@ -22,20 +22,20 @@ WIDTH = 100
 
 def main() -> int:
     """Hold the contests and show the results."""
-    arguments = parse_arguments()
+    asked = parse_arguments()
     console = Console() if sys.stdout.isatty() else Console(width=WIDTH)
-    repeats, rows = (SMOKE_REPEATS, SMOKE_ROWS) if arguments.smoke else (arguments.repeats, ROWS)
-    with tempfile.TemporaryDirectory(dir=arguments.folder) as folder:
-        results = measure(console, Path(folder), repeats, rows, arguments.only)
+    repeats, rows = (SMOKE_REPEATS, SMOKE_ROWS) if asked.smoke else (asked.repeats, ROWS)
+    with tempfile.TemporaryDirectory(dir=asked.folder) as folder:
+        results = measure(console, Path(folder), repeats, rows, asked.only)
     if not results:
-        console.print(f"No contest has {' or '.join(map(repr, arguments.only))} in its name.")
+        console.print(f"No contest has {' or '.join(map(repr, asked.only))} in its name.")
         return 2
     report.show(console, results)
     report.show_loaded(console, "import handoff", loaded(IMPORT))
     report.show_loaded(console, "a task that hands over inline, with an S3 root", loaded(INLINE))
     report.show_machine(console)
-    if arguments.json:
-        arguments.json.write_text(json.dumps(report.samples(results), indent=1) + "\n")
+    if asked.json:
+        asked.json.write_text(json.dumps(report.samples(results), indent=1) + "\n")
     return 0
 
 
@@ -49,7 +49,11 @@ def parse_arguments() -> argparse.Namespace:
         "went in, once, before it is measured. No time is right or wrong: an aim is an aim.",
     )
     parser.add_argument(
-        "--repeats", type=_positive, default=REPEATS, metavar="N", help="pairs to measure in each contest (%(default)s)"
+        "--repeats",
+        type=arguments.positive,
+        default=REPEATS,
+        metavar="N",
+        help="pairs to measure in each contest (%(default)s)",
     )
     parser.add_argument(
         "--only",
@@ -59,7 +63,10 @@ def parse_arguments() -> argparse.Namespace:
         help="only the contests with one of these in their name, as in: --only import 'put pandas'",
     )
     parser.add_argument(
-        "--folder", type=_folder, metavar="FOLDER", help="an existing folder on the disk to measure (the temporary one)"
+        "--folder",
+        type=arguments.folder,
+        metavar="FOLDER",
+        help="an existing folder on the disk to measure (the temporary one)",
     )
     parser.add_argument("--json", type=Path, metavar="FILE", help="write all samples here, in seconds")
     parser.add_argument(
@@ -83,20 +90,6 @@ def measure(console: Console, folder: Path, repeats: int, rows: int, only: list[
                 else:
                     results.append(result)
     return results
-
-
-def _positive(text: str) -> int:
-    number = int(text)
-    if number < 1:
-        raise argparse.ArgumentTypeError("at least 1 pair")
-    return number
-
-
-def _folder(text: str) -> Path:
-    folder = Path(text)
-    if not folder.is_dir():
-        raise argparse.ArgumentTypeError(f"{text} is no folder")
-    return folder
 
 
 if __name__ == "__main__":

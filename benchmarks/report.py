@@ -1,12 +1,14 @@
-"""What a run has found, as tables for people and as samples for programs."""
+"""What a run has found, as tables for people, as Markdown for the page, and as samples for programs."""
 
 from __future__ import annotations
 
+import contextlib
 import importlib.metadata
 import os
 import platform
 import statistics
-from collections.abc import Iterable
+from collections.abc import Iterable, Sequence
+from dataclasses import dataclass, field
 from typing import Any
 
 from rich import box
@@ -17,6 +19,43 @@ from rich.text import Text
 from benchmarks.timing import Result
 
 LIBRARIES = ("msgspec", "zstandard", "pyarrow", "pandas")
+
+
+@dataclass(frozen=True)
+class Sheet:
+    """A table: what stands above it, the names of its columns, and its rows; a cell with a style is a `Text`."""
+
+    title: str
+    columns: Sequence[str]
+    rows: list[Sequence[str | Text]] = field(default_factory=list)
+    #: How many columns from the left hold names; the others hold figures.
+    names: int = 1
+
+    def show(self, console: Console) -> None:
+        """Print it for people."""
+        found = Table(box=box.SIMPLE_HEAD, show_edge=False, padding=(0, 2, 0, 0))
+        for index, name in enumerate(self.columns):
+            found.add_column(name, justify="left" if index < self.names else "right", no_wrap=True)
+        for row in self.rows:
+            found.add_row(*row)
+        console.print(f"[bold]{self.title}[/bold]", highlight=False)
+        console.print(found)
+        console.print()
+
+    def to_markdown(self) -> str:
+        """Give it for the page."""
+        rule = ["---" if index < self.names else "---:" for index in range(len(self.columns))]
+        rows = [self.columns, rule, *([_marked(cell) for cell in row] for row in self.rows)]
+        return "\n".join([f"**{self.title}**", "", *(f"| {' | '.join(row)} |" for row in rows), ""])
+
+
+def _marked(cell: str | Text) -> str:
+    text = str(cell).replace("|", "\\|")
+    return f"**{text}**" if isinstance(cell, Text) and cell.style in (STANDS_OUT, OURS) and text else text
+
+
+#: The styles of a cell that misses its aim, and of what is ours: both are bold on the page.
+STANDS_OUT, OURS = "yellow", "bold"
 
 
 def show(console: Console, results: Iterable[Result]) -> None:
@@ -40,20 +79,21 @@ def show_loaded(console: Console, who: str, libraries: list[str]) -> None:
 
 def show_machine(console: Console) -> None:
     """Print what the figures were measured with."""
-    machine, libraries = _machine(), ", ".join(f"{name} {version}" for name, version in _versions().items())
     console.print()
-    console.print(
-        f"{machine['system']}, {machine['cores']} cores, Python {machine['python']}; {libraries}",
-        style="dim",
-        highlight=False,
-    )
+    console.print(measured_with(machine(), versions()), style="dim", highlight=False)
+
+
+def measured_with(on: dict[str, Any], libraries: dict[str, str]) -> str:
+    """Say in a line what figures were measured with."""
+    named = ", ".join(f"{name} {version}" for name, version in libraries.items())
+    return f"{on['system']}, {on['cores']} cores, Python {on['python']}; {named}"
 
 
 def samples(results: Iterable[Result]) -> dict[str, Any]:
     """Give every sample, in seconds for one act, and what it was measured with."""
     return {
-        "machine": _machine(),
-        "versions": _versions(),
+        "machine": machine(),
+        "versions": versions(),
         "results": [
             {
                 "name": result.contest.name,
@@ -113,13 +153,20 @@ def _table(name: str, against: str, *figures: str) -> Table:
     return table
 
 
-def _machine() -> dict[str, Any]:
+def machine() -> dict[str, Any]:
+    """Name what the figures were measured on."""
     return {
         "system": f"{platform.system()} {platform.machine()}",
         "cores": os.cpu_count(),
+        "memory": os.sysconf("SC_PAGE_SIZE") * os.sysconf("SC_PHYS_PAGES"),
         "python": platform.python_version(),
     }
 
 
-def _versions() -> dict[str, str]:
-    return {name: importlib.metadata.version(name) for name in LIBRARIES}
+def versions(libraries: Iterable[str] = LIBRARIES) -> dict[str, str]:
+    """Name the versions of the libraries that are installed."""
+    found = {}
+    for name in libraries:
+        with contextlib.suppress(importlib.metadata.PackageNotFoundError):
+            found[name] = importlib.metadata.version(name)
+    return found

@@ -6,17 +6,86 @@ import json
 import subprocess
 import sys
 from pathlib import Path
+from typing import Any
+from xml.etree import ElementTree as ET
+
+
+def run(module: str, tmp_path: Path, *options: str) -> tuple[str, Any]:
+    """Run a benchmark on little data, and give what it prints and what it writes."""
+    file = tmp_path / "figures.json"
+    command = [sys.executable, "-m", module, "--smoke", "--json", str(file), "--folder", str(tmp_path), *options]
+    done = subprocess.run(command, capture_output=True, text=True, check=True, cwd=Path(__file__).parent.parent)
+    return " ".join(done.stdout.split()), json.loads(file.read_text())
 
 
 def test_a_small_run_measures_every_contest(tmp_path: Path) -> None:
     """A smoke run prints a line for each contest, and writes as many samples for either side."""
-    file = tmp_path / "samples.json"
-    command = [sys.executable, "-m", "benchmarks", "--smoke", "--json", str(file), "--folder", str(tmp_path)]
-    done = subprocess.run(command, capture_output=True, text=True, check=True, cwd=Path(__file__).parent.parent)
-    results = json.loads(file.read_text())["results"]
-    assert "Loaded by a task that hands over inline, with an S3 root: no library but msgspec" in " ".join(
-        done.stdout.split()
+    printed, found = run("benchmarks", tmp_path)
+    assert "Loaded by a task that hands over inline, with an S3 root: no library but msgspec" in printed
+    assert len(found["results"]) == 10
+    assert all(len(result["ours"]) == len(result["theirs"]) == 2 for result in found["results"])
+    assert all(min(result["ours"] + result["theirs"]) > 0 for result in found["results"])
+
+
+def test_values_are_put_and_got_by_all(tmp_path: Path) -> None:
+    """Every contender gives back what it was given, and one that is not installed is reported as not run."""
+    plot = tmp_path / "values.svg"
+    printed, found = run(
+        "benchmarks.values", tmp_path, "--only", "ints", "records", "--airflow", "", "--plot", str(plot)
     )
-    assert len(results) == 10
-    assert all(len(result["ours"]) == len(result["theirs"]) == 2 for result in results)
-    assert all(min(result["ours"] + result["theirs"]) > 0 for result in results)
+    lines = found["lines"]
+    absent = [line for line in lines if line["error"]]
+    assert {"Airflow's own"} == {line["contender"] for line in absent}
+    assert "not run: no Airflow here, see --airflow" == absent[0]["error"]
+    assert all(
+        line["same"] and line["stored"] and len(line["put"]) == len(line["get"]) == 1
+        for line in lines
+        if line not in absent
+    )
+    assert {"handoff", "by hand", "joblib", "joblib, compress=3", "pickle + gzip", "Airflow's own"} == {
+        line["contender"] for line in lines
+    }
+    assert "100 MB of small ints" in printed
+    assert "svg" in ET.parse(plot).getroot().tag
+    assert ["figures.json", "values.svg"] == sorted(path.name for path in tmp_path.iterdir())
+
+
+def test_memory_is_measured_above_the_value(tmp_path: Path) -> None:
+    """A put and a get of each contender have a peak, on a folder and on S3, and nothing is left behind."""
+    plot = tmp_path / "memory.svg"
+    printed, found = run("benchmarks.memory", tmp_path, "--kinds", "floats", "--plot", str(plot))
+    cells = found["cells"]
+    assert [""] * 8 == [cell["error"] for cell in cells]
+    assert {("local", "put"), ("local", "get"), ("s3", "put"), ("s3", "get")} == {
+        (cell["root"], cell["act"]) for cell in cells
+    }
+    assert all(cell["peak"] >= 0 and cell["seconds"] > 0 for cell in cells)
+    assert "handoff: 4 of 4 within 64 MiB or 10% of the value" in printed
+    assert "svg" in ET.parse(plot).getroot().tag
+    assert ["figures.json", "memory.svg"] == sorted(path.name for path in tmp_path.iterdir())
+
+
+def test_what_was_measured_is_shown_again(tmp_path: Path) -> None:
+    """Tables for the page are made from the figures of an earlier run, and the aims are held against them."""
+    line = {
+        "case": "a value",
+        "put": [1.0, 1.0],
+        "get": [1.0, 1.0],
+        "put_peak": [0, 0],
+        "get_peak": [0, 0],
+        "size": 9,
+        "same": True,
+    }
+    lines = [
+        {**line, "contender": "handoff", "put": [2.0, 3.0], "stored": 5},
+        {**line, "contender": "by hand", "libraries": "np.save", "stored": 6},
+        {**line, "contender": "joblib", "get": [0.5, 0.5], "stored": 5},
+        {**line, "contender": "pickle + gzip", "stored": 1, "same": False},
+    ]
+    file = tmp_path / "figures.json"
+    file.write_text(json.dumps({"machine": {"system": "s", "cores": 1, "python": "3"}, "versions": {}, "lines": lines}))
+    command = [sys.executable, "-m", "benchmarks.values", "--show", str(file), "--markdown"]
+    done = subprocess.run(command, capture_output=True, text=True, check=True, cwd=Path(__file__).parent.parent)
+    assert "| **handoff** | 2.5 s | 1.0 s | 3.5 s | **1.75** | 1.62 – 1.88 |" in done.stdout
+    assert "1.75 of np.save by hand, NOT within 1.10; BEHIND joblib (2.33 of its time)" in done.stdout
+    assert "| LOSSY |" in done.stdout

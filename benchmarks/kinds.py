@@ -1,0 +1,178 @@
+"""Values of every kind and size, made alike in every process."""
+
+from __future__ import annotations
+
+import os
+import random
+import sys
+from collections.abc import Callable, Iterator
+from itertools import pairwise
+from pathlib import Path
+from typing import Any, NamedTuple
+
+from benchmarks import workloads
+
+SEED = 2013
+FEW_ROWS, SMALL = 2_000, 1024**2
+BATCH = 8 * 1024**2
+WORDS = 10_000
+WORD = 24  # bytes of a word on average
+_NUMBER = 8
+_TEXT = WORD + 8 + 8  # a word, a number behind it, and where it starts
+
+
+class Kind(NamedTuple):
+    """A kind of value: what makes one of a size in a folder, and what a reader asks for."""
+
+    title: str
+    make: Callable[[int, Path], Any]
+    #: Enough of it to have every library loaded, in the unit that ``make`` takes.
+    few: int = SMALL
+    #: The root package and the name of the type that the reader asks for, where it has to ask.
+    wanted: str = ""
+
+
+def size_of(value: Any) -> int:
+    """Give the bytes that a value takes in memory; of what is read piece by piece, none."""
+    package = type(value).__module__.partition(".")[0]
+    if package == "pandas":
+        return int(value.memory_usage(deep=True).sum())
+    if package == "polars":
+        return int(value.estimated_size())
+    if package == "numpy" or hasattr(value, "nbytes"):
+        return int(value.nbytes)
+    if isinstance(value, list):
+        return sys.getsizeof(value) + len(value) * _size_of_records(value[:1_000])
+    return 0
+
+
+def consumed(value: Any) -> Any:
+    """Read a stream to its end, batch by batch, and give its rows in place of it; anything else is what it is."""
+    if type(value).__name__ in ("RecordBatchReader", "generator"):
+        return sum(batch.num_rows for batch in value)
+    return value
+
+
+def _numbers(size: int, _: Path) -> Any:
+    import pandas as pd
+
+    rng, rows = _rng(), size // (8 * _NUMBER)
+    columns = {f"float {n}": rng.random(rows) for n in range(4)}
+    columns |= {f"int {n}": rng.integers(0, 10 ** (n + 2), rows) for n in range(4)}
+    return pd.DataFrame(columns)
+
+
+def _texts(size: int, _: Path) -> Any:
+    rows = size // (4 * _TEXT)
+    return _arrow({f"text {n}": _column_of_texts(rows, n) for n in range(4)}).to_pandas()
+
+
+def _mixed(size: int, _: Path) -> Any:
+    import pandas as pd
+
+    rng, rows = _rng(), size // (6 * _NUMBER + 2 * _TEXT)
+    frame = pd.DataFrame(
+        {
+            "id": range(rows),
+            "share": rng.random(rows),
+            "price": (rng.random(rows) * 10_000).round(2),
+            "count": rng.integers(0, 100, rows),
+            "when": pd.Timestamp("2013-01-01") + pd.to_timedelta(rng.integers(0, 31_536_000, rows), unit="s"),
+            "weight": rng.standard_normal(rows),
+        }
+    )
+    texts = _arrow({"name": _column_of_texts(rows, 0), "note": _column_of_texts(rows, 1)}).to_pandas()
+    return pd.concat([frame, texts], axis=1)
+
+
+def _polars(size: int, folder: Path) -> Any:
+    import polars as pl
+
+    return pl.from_arrow(_table(size, folder))
+
+
+def _table(size: int, _: Path) -> Any:
+    return _arrow(_columns(size // (2 * _NUMBER + _TEXT)))
+
+
+def _stream(size: int, _: Path) -> Any:
+    import pyarrow as pa
+
+    def batches() -> Iterator[Any]:
+        for start in range(0, size, BATCH):
+            rows = min(BATCH, size - start) // (2 * _NUMBER + _TEXT)
+            yield from _arrow(_columns(rows, seed=start)).combine_chunks().to_batches()
+
+    return pa.RecordBatchReader.from_batches(_arrow(_columns(1)).schema, batches())
+
+
+def _floats(size: int, _: Path) -> Any:
+    return _rng().random(size // _NUMBER)
+
+
+def _small_ints(size: int, _: Path) -> Any:
+    return _rng().integers(0, 100, size // _NUMBER)
+
+
+def _file(size: int, folder: Path) -> Any:
+    path, rng = folder / "made.bin", random.Random(SEED)
+    with path.open("wb") as file:
+        for start in range(0, size, SMALL):
+            file.write(rng.randbytes(min(SMALL, size - start)))
+        file.flush()
+        os.fsync(file.fileno())
+    return path
+
+
+def _columns(rows: int, seed: int = 0) -> dict[str, Any]:
+    rng = _rng(seed)
+    return {"share": rng.random(rows), "count": rng.integers(0, 1_000, rows), "name": _column_of_texts(rows, seed)}
+
+
+def _column_of_texts(rows: int, seed: int) -> Any:
+    """Give a column of words with a number behind them, so that few are alike."""
+    import pyarrow as pa
+    import pyarrow.compute as pc
+
+    rng = _rng(seed)
+    letters = rng.integers(ord("a"), ord("z") + 1, WORDS * 2 * WORD, dtype="u1").tobytes().decode()
+    ends = [0, *rng.integers(1, 2 * WORD, WORDS).cumsum().tolist()]
+    words = pa.array([letters[start:end] for start, end in pairwise(ends)], pa.large_string())
+    picked = words.take(pa.array(rng.integers(0, WORDS, rows)))
+    numbers = pa.array(rng.integers(1_000_000, 10_000_000, rows)).cast(pa.large_string())
+    return pc.binary_join_element_wise(picked, numbers, pa.scalar(" ", pa.large_string()))
+
+
+def _arrow(columns: dict[str, Any]) -> Any:
+    import pyarrow as pa
+
+    return pa.table(columns)
+
+
+def _rng(seed: int = 0) -> Any:
+    import numpy as np
+
+    return np.random.default_rng(SEED + seed)
+
+
+def _size_of_records(values: list[Any]) -> int:
+    """Give the bytes of a record on average: its own, its fields and what they hold, common objects aside."""
+    fields = [value if isinstance(value, dict) else vars(value) for value in values]
+    held = sum(sys.getsizeof(cell) for cells in fields for cell in cells.values() if cell is not None)
+    own = sum(sys.getsizeof(value) + (0 if isinstance(value, dict) else sys.getsizeof(vars(value))) for value in values)
+    return (own + held) // max(1, len(values))
+
+
+KINDS = {
+    "flights": Kind("frame of flights", lambda rows, _: workloads.flights(rows), few=FEW_ROWS),
+    "records": Kind("records", lambda count, _: workloads.flight_records(count), few=FEW_ROWS),
+    "mixed": Kind("frame of numbers and text", _mixed),
+    "numbers": Kind("frame of numbers", _numbers),
+    "text": Kind("frame of text", _texts),
+    "polars": Kind("Polars frame", _polars),
+    "arrow": Kind("Arrow table", _table),
+    "stream": Kind("stream of batches", _stream, wanted="pyarrow.RecordBatchReader"),
+    "floats": Kind("float array", _floats),
+    "small ints": Kind("small-int array", _small_ints),
+    "file": Kind("file", _file),
+}
