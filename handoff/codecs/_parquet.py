@@ -5,7 +5,7 @@ from __future__ import annotations
 import struct
 import zlib
 from collections.abc import Callable, Iterator, Sequence
-from functools import cache, cached_property
+from functools import cache
 from typing import Any, Final
 
 from handoff.artifact import Buffer, Header, Sink
@@ -116,12 +116,12 @@ class Parquet:
                 limit=reading.limit,
             )
 
-    @cached_property
+    @property
     def notes(self) -> dict[bytes, bytes]:
         """What the metadata says under keys of ours."""
         return {key: text for key, text in (self._file.metadata.metadata or {}).items() if key.startswith(OURS)}
 
-    @cached_property
+    @property
     def schema(self) -> Any:
         """The schema, without what is ours."""
         with _translated():
@@ -239,7 +239,7 @@ def _frugal_pool() -> Any:
     arrow = library("pyarrow")
     try:
         return arrow.jemalloc_memory_pool()
-    except NotImplementedError:
+    except NotImplementedError:  # pragma: no cover - an Arrow that was built without it
         return arrow.system_memory_pool()
 
 
