@@ -33,7 +33,7 @@ _LONGEST_FILE_NAME = 255
 _LONGEST_PREVIEW = 200
 
 _Digest = Annotated[str, msgspec.Meta(pattern=r"\A[0-9a-f]{64}\Z")]
-_Check = Annotated[str, msgspec.Meta(pattern=r"\A[0-9a-f]{8}\Z")]
+_Check = Annotated[str, msgspec.Meta(pattern=r"\A[0-9a-f]{16}\Z")]
 _Name = Annotated[str, msgspec.Meta(min_length=1, max_length=_LONGEST_NAME)]
 _FileName = Annotated[str, msgspec.Meta(min_length=1, max_length=_LONGEST_FILE_NAME)]
 _Preview = Annotated[str, msgspec.Meta(max_length=_LONGEST_PREVIEW)]

@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import base64
 import datetime as dt
+import hashlib
 import warnings
 from collections.abc import Callable
 from decimal import Decimal
@@ -19,7 +21,10 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from handoff import Address, ConfigError, EncodeError, Store
+from handoff import Address, ConfigError, DamagedError, EncodeError, Inline, Store
+from handoff.codecs import _rows, tree
+from handoff.codecs._index import note_index
+from handoff.codecs.table import Table
 from handoff.frames import columns, tables
 from handoff.testing import same
 
@@ -111,8 +116,19 @@ class Subclass(pd.DataFrame):
         return Subclass
 
 
-class Index(pd.Index):
-    pass
+def own_index() -> pd.DataFrame:
+    class Index(pd.Index):
+        pass
+
+    frame = pd.DataFrame({"a": [1]})
+    index = pd.Index([5])
+    index.__class__ = Index
+    frame.index = index
+    return frame
+
+
+def sparse_of_objects() -> pd.DataFrame:
+    return pd.DataFrame({"bad": pd.arrays.SparseArray(np.array([1 + 1j]), fill_value=0)})
 
 
 def custom_days() -> pd.DataFrame:
@@ -141,6 +157,9 @@ REFUSED: dict[str, tuple[Any, str]] = {
     "labels that are objects": (pd.DataFrame([[1]], columns=pd.Index([frozenset([object()])])), "columns"),
     "a name that is an object": (pd.Series([1], name=frozenset([object()])), "name"),
     "attrs that are objects": (attributed(TWO.copy(), a=object()), "attrs"),
+    "a class of index of one's own": (own_index(), "index"),
+    "periods that are categories of nothing kept": (pd.DataFrame({"bad": pd.Categorical([1j])}), "bad"),
+    "a fill value that is not plain": (sparse_of_objects(), "bad"),
     "a frequency of one's own": (custom_days(), "index"),
     "a zone of dateutil": (zone_of_dateutil(), "bad"),
     "a sparse column with its fill value": (sparse_everywhere(), "bad"),
@@ -234,6 +253,57 @@ def test_equal_frames_have_one_digest(store: Store) -> None:
     for value in FRAMES.values():
         first = store.put(value, ADDRESS, inline_limit=0)
         assert first.sha256 == store.put(store.get(first), ADDRESS, inline_limit=0).sha256
+
+
+def forged(note: Any, table: pa.Table, key: bytes = b"handoff.pandas", kind: str = "pandas.DataFrame") -> Inline:
+    noted = note if isinstance(note, bytes) else base64.b64encode(tree.dump(note))
+    rows = _rows.Rows(kind, table.schema, lambda: iter([table]), table.num_rows, [], {key: noted}, is_parquet=True)
+    data = Table(rows).bare(10**6)
+    assert data is not None
+    return Inline(codec="table", type=kind, sha256=hashlib.sha256(data).hexdigest(), data=data)
+
+
+GOOD = {
+    "rows": 2, "kinds": [["numbers", "int64"]], "columns": {"form": "labels", "name": ["plain", None], "kind": ["objects", "text", "None"]},
+    "index": {"form": "range", "range": [0, 2, 1], "name": ["plain", None]},
+}  # fmt: skip
+DAMAGED: dict[str, Any] = {
+    "no text": b"?",
+    "no dict": ["x"],
+    "no kinds": {},
+    "numbers of no kind": {**GOOD, "kinds": [["numbers", "object"]]},
+    "masked by no kind": {**GOOD, "kinds": [["masked", "object"]]},
+    "no kind": {**GOOD, "kinds": [["what"]]},
+    "objects of no form": {**GOOD, "kinds": [["objects", "text", "?"]]},
+    "gaps in integers": {**GOOD, "kinds": [["numbers", "int32"]]},
+    "no zone": {**GOOD, "kinds": [["zoned", "us", "Foo/Bar"]]},
+    "no period": {**GOOD, "kinds": [["period", "a b"]]},
+    "other rows": {**GOOD, "rows": 3},
+    "other columns": {**GOOD, "index": {"form": "labels", "name": ["plain", None], "kind": ["numbers", "int64"]}},
+    "other labels": {**GOOD, "columns": {**GOOD["columns"], "labels": b"", "count": 10**15}},
+    "other categories": {**GOOD, "kinds": [["categories", False, note_index(pd.Index([7]))]]},
+}  # fmt: skip
+
+
+@pytest.mark.parametrize("note", DAMAGED.values(), ids=DAMAGED)
+def test_a_note_of_another_is_damage(note: Any, store: Store) -> None:
+    """What is noted of a frame is read strictly, and names no class: anything else raises DamagedError."""
+    table = pa.table({"a": pa.array([1, None], pa.int64())})
+    whole = pa.table({"a": pa.array([1, 2], pa.int64())})
+    assert [1, 2] == store.get(forged(GOOD, whole))["a"].tolist()
+    with pytest.raises(DamagedError):
+        store.get(forged(note, table))
+
+
+@pytest.mark.skipif(pd.__version__ < "3", reason="pandas 2 has pytz by itself")
+def test_a_frame_of_pandas_2_is_read(store: Store) -> None:
+    """Zones that pytz named, and text of an elder storage, are what pandas has for them today."""
+    table = pa.table(
+        {"a": pa.array([1, 2], pa.timestamp("us", "Europe/Berlin")), "b": pa.array(["x", None], pa.large_string())}
+    )
+    columns = {**GOOD, "kinds": [["zoned", "us", "Europe/Berlin"], ["text", "pyarrow_numpy", "NaN"]]}
+    found = store.get(forged(columns, table))
+    assert ["datetime64[us, Europe/Berlin]", "str"] == list(map(str, found.dtypes))
 
 
 def test_categories_beyond_measure_are_refused(store: Store) -> None:

@@ -197,13 +197,13 @@ def test_a_damaged_part_is_damage(tmp_path: Path) -> None:
             act()
 
 
-def test_a_check_is_eight_digits(store: Store) -> None:
-    """An envelope's checksum of a footer is eight hexadecimal digits, and only a Parquet file has one."""
+def test_a_check_is_sixteen_digits(store: Store) -> None:
+    """An envelope's checksums of a file and its footer are sixteen hexadecimal digits, and only a Parquet file has one."""
     message = store.put(FRAME, ADDRESS).to_json()
-    assert len(message["check"]) == 8
+    assert len(message["check"]) == 16
     assert "check" not in store.put([1], ADDRESS, inline_limit=0).to_json()
     with pytest.raises(EnvelopeError):
-        Handoff.from_json({**message, "check": "1234567\n"})
+        Handoff.from_json({**message, "check": "123456789012345\n"})
 
 
 def test_an_unbound_handoff_says_how_it_is_scanned(store: Store) -> None:

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import base64
+import hashlib
 from collections.abc import Callable
 from typing import Any
 
@@ -11,7 +13,9 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from handoff import Address, ConfigError, EncodeError, Store
+from handoff import Address, ConfigError, DamagedError, EncodeError, Inline, Store
+from handoff.codecs import _rows, tree
+from handoff.codecs.table import Table
 from handoff.frames import columns, tables
 from handoff.testing import same
 
@@ -103,6 +107,32 @@ def test_others_read_it_and_it_reads_others(store: Store) -> None:
         handoff.load(pl.Series)
     arrow = pa.table({"a": [1], "d": pa.array(["u"]).dictionary_encode()})
     assert list(store.put(arrow, ADDRESS).load(pl.DataFrame).schema.values()) == [pl.Int64, pl.Categorical]
+
+
+def forged(note: Any, types: list[Any]) -> Inline:
+    value = pa.table({"a": pa.array([1], pa.int64())})
+    noted = note or base64.b64encode(tree.dump({"rows": 1, "types": types}))
+    rows = _rows.Rows(
+        "polars.DataFrame", value.schema, lambda: iter([value]), 1, [], {b"handoff.polars": noted}, is_parquet=True
+    )
+    data = Table(rows).bare(10**6)
+    assert data is not None
+    return Inline(codec="table", type="polars.DataFrame", sha256=hashlib.sha256(data).hexdigest(), data=data)
+
+
+@pytest.mark.parametrize(("note", "types"), [(b"?", []), (b"", []), (b"", [["Foo"]]), (b"", [["Foo", 1], ["Int8"]])])
+def test_a_note_of_another_is_damage(note: bytes, types: list[Any], store: Store) -> None:
+    """What is noted of a frame is read strictly: anything else raises DamagedError."""
+    assert [1] == store.get(forged(b"", [["Int64"]]))["a"].to_list()
+    with pytest.raises(DamagedError):
+        store.get(forged(note, types))
+
+
+def test_a_type_that_this_polars_lacks_is_named(store: Store, monkeypatch: pytest.MonkeyPatch) -> None:
+    """A type of a newer Polars says to upgrade; one whose order Polars no longer has is read as the other."""
+    monkeypatch.delattr(pl, "Int128", raising=False)
+    with pytest.raises(ConfigError, match="has no Int128"):
+        store.get(forged(b"", [["Int128"]]))
 
 
 def test_what_polars_cannot_hold_is_taken_otherwise(store: Store) -> None:

@@ -112,9 +112,9 @@ def rows_of(value: Any) -> Rows:
     else:
         name = f"pyarrow.{kind.__name__}"
         table = value if kind is arrow.Table else arrow.Table.from_batches([value])
-        # Metadata of no entries is none.
-        table = table if table.schema.metadata else table.replace_schema_metadata(None)
     _check(table.schema, table.num_rows)
+    if not table.schema.metadata:
+        table = table.replace_schema_metadata(None)  # metadata of no entries is none
     doubtful = [place for place, kind in enumerate(table.schema.types) if _parquet.has_dictionary(kind)]
     if doubtful:
         table = table.unify_dictionaries()

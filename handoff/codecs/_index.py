@@ -148,14 +148,14 @@ def index_noted(note: dict[str, Any]) -> Any:
                 batch.validate(full=True)
                 parts.append(batch)
     kinds = index_kinds(note, parts[0].schema.types if parts else None)
+    if kinds and sum(part.num_rows for part in parts) != note["count"]:
+        raise DamagedError("an index has another number of labels than was noted")
     filled = [kind.begin(note["count"]) for kind in kinds]
     start = 0
     for part in parts:
         for kind, into, cells in zip(kinds, filled, part.columns, strict=True):
             kind.add(into, start, cells)
         start += part.num_rows
-    if kinds and start != note["count"]:
-        raise DamagedError("an index has another number of labels than was noted")
     return join_index(note, [kind.end(into) for kind, into in zip(kinds, filled, strict=True)])
 
 
@@ -236,9 +236,9 @@ def _text(storage: str, gap: str) -> Kind:
     pandas = library("pandas")
     if hasattr(pandas.StringDtype(), "_na_value"):  # pandas 3
         dtype = pandas.StringDtype(storage.partition("_")[0], float("nan") if gap == "NaN" else pandas.NA)
-    elif gap == "NaN" and storage != "pyarrow_numpy":
-        return Objects("text", gap)  # what text is in pandas 2
-    else:
+    elif gap == "NaN" and storage != "pyarrow_numpy":  # pragma: no cover - what text is in pandas 2
+        return Objects("text", gap)
+    else:  # pragma: no cover - pandas 2
         dtype = pandas.StringDtype(storage)
     return Chunks(dtype, library("pyarrow").large_string(), ["text", storage, gap])
 
@@ -248,7 +248,7 @@ def _na_of(dtype: Any) -> str:
 
 
 def _checked_zone(zone: Any) -> Any:
-    if getattr(zone, "zone", None) and type(zone).__module__.startswith("pytz"):
+    if getattr(zone, "zone", None) and type(zone).__module__.startswith("pytz"):  # what pandas 2 has
         return zone
     try:
         tree.dump(dt.time(0, tzinfo=zone))

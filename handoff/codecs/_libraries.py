@@ -23,6 +23,6 @@ def library(name: str) -> Any:
         ) from None
 
 
-def first_line(error: BaseException) -> str:
+def first_line(error: object) -> str:
     """Give the first line of what an error says: libraries write pages."""
     return str(error).strip().partition("\n")[0]

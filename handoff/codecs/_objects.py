@@ -95,7 +95,8 @@ def _is_text(cells: Any) -> bool:
     for start in range(0, len(cells), _PIECE):
         text = "".join(cell for cell in cells[start : start + _PIECE] if type(cell) is str)
         try:
-            text.isascii() or text.encode()
+            if not text.isascii():
+                text.encode()
         except UnicodeEncodeError:
             return False
     return True

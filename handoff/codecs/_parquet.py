@@ -6,7 +6,7 @@ import struct
 import threading
 import zlib
 from collections.abc import Callable, Iterator, Sequence
-from functools import cache, cached_property
+from functools import cache
 from typing import Any, Final, NamedTuple
 
 from handoff.artifact import Buffer, Header, Sink
@@ -23,10 +23,11 @@ MAGIC: Final = b"PAR1"
 OURS: Final = b"handoff"
 
 _HEADER_KEY = b"handoff"
-# A checksum of the whole file, itself taken as zeros: Parquet's own covers the pages, and not the footer.
+# Checksums of the whole file and of its footer, themselves taken as zeros: Parquet's own cover the pages alone.
 _CHECK_KEY = b"handoff.crc32"
-_UNSEALED = b"00000000"
-_CHECK_FIELD = _CHECK_KEY + b"\x18\x08"  # in Thrift's compact protocol: the next field, text of eight bytes
+_UNSEALED = b"0" * 16
+_HALF = 8
+_CHECK_FIELD = _CHECK_KEY + b"\x18\x10"  # in Thrift's compact protocol: the next field, text of sixteen bytes
 _END = struct.Struct("<I4s")  # the length of the footer, and the magic
 _one_at_a_time = threading.Lock()
 # Parquet's own name for the elements of a list would take the place of the table's.
@@ -86,7 +87,7 @@ def write(sink: Sink, rows: Rows, ruler: Ruler, header: Callable[[int], Header |
 
 
 class Stamp(NamedTuple):
-    """What a file's footer says of the whole of it: the header, and the checksum, which stands at a place."""
+    """What a file's footer says of the whole of it: the header, and the checksums, which stand at a place."""
 
     header: Header
     check: bytes
@@ -94,7 +95,7 @@ class Stamp(NamedTuple):
 
 
 def read_stamp(source: Source) -> Stamp:
-    """Read a file's footer alone. Raises: `DamagedError`."""
+    """Read a file's footer, having checked it alone. Raises: `DamagedError`."""
     length, magic = _END.unpack(source.at(source.size - _END.size, _END.size)) if source.size >= _END.size else (0, b"")
     start = source.size - _END.size - length
     if magic != MAGIC or start < len(MAGIC):
@@ -103,16 +104,19 @@ def read_stamp(source: Source) -> Stamp:
     place = footer.rfind(_CHECK_FIELD) + len(_CHECK_FIELD)
     if place < len(_CHECK_FIELD):
         raise DamagedError("the Parquet file has no checksum of a handoff in its metadata")
+    check = footer[place : place + len(_UNSEALED)]
+    if check[_HALF:] != _sum(_with(footer, place, _UNSEALED)):
+        raise DamagedError("the footer of the Parquet file does not match its checksum")
     text = (_open(source).metadata.metadata or {}).get(_HEADER_KEY)
     if text is None:
         raise DamagedError("the Parquet file has no header of a handoff in its metadata")
-    return Stamp(Header.from_json(text), footer[place : place + len(_UNSEALED)], start + place)
+    return Stamp(Header.from_json(text), check, start + place)
 
 
 def read_header(source: Source) -> Header:
     """Read the header from the file's metadata, having checked the whole file. Raises: `DamagedError`."""
     stamp = read_stamp(source)
-    if stamp.check != _check(source, stamp.place):
+    if stamp.check[:_HALF] != _check(source, stamp.place):
         raise DamagedError("the Parquet file does not match its checksum")
     return stamp.header
 
@@ -134,12 +138,12 @@ class Parquet:
                 limit=reading.limit,
             )
 
-    @cached_property
+    @property
     def notes(self) -> dict[bytes, bytes]:
         """What the metadata says under keys of ours."""
         return {key: text for key, text in (self._file.metadata.metadata or {}).items() if key.startswith(OURS)}
 
-    @cached_property
+    @property
     def schema(self) -> Any:
         """The schema, without what is ours."""
         with _translated():
@@ -197,14 +201,23 @@ class _Sealing:
         footer, check = b"".join(self._held or ()), None
         if is_sealed:
             start = footer.rfind(_CHECK_FIELD) + len(_CHECK_FIELD)
-            check = b"%08x" % zlib.crc32(footer, self._sum)
-            footer = b"".join((footer[:start], check, footer[start + len(check) :]))
+            length, _ = _END.unpack(footer[-_END.size :])
+            check = _sum(footer, self._sum) + _sum(footer[-_END.size - length : -_END.size])
+            footer = _with(footer, start, check)
         if self._sink is not None:
             self._sink.write(footer)
         return None if check is None else check.decode()
 
     def leave(self) -> None:
         self._sink = self._held = None
+
+
+def _sum(data: bytes, begun: int = 0) -> bytes:
+    return b"%08x" % zlib.crc32(data, begun)
+
+
+def _with(footer: bytes, place: int, check: bytes) -> bytes:
+    return b"".join((footer[:place], check, footer[place + len(check) :]))
 
 
 def _check(source: Source, place: int) -> bytes:
@@ -260,7 +273,7 @@ def _frugal_pool() -> Any:
     arrow = library("pyarrow")
     try:
         return arrow.jemalloc_memory_pool()
-    except NotImplementedError:
+    except NotImplementedError:  # pragma: no cover - an Arrow that was built without it
         return arrow.system_memory_pool()
 
 

@@ -121,7 +121,7 @@ def series(selection: Selection) -> Any:
 def _collected(value: Any) -> Any:
     try:
         return value.collect(engine="streaming")
-    except TypeError:  # Polars before 1.23
+    except TypeError:  # pragma: no cover - Polars before 1.23
         return value.collect(streaming=True)
 
 
