@@ -28,7 +28,7 @@ _PREFIX = struct.Struct("<4sI")
 _FRAME_HEADER = 18  # the most that a zstd frame header takes
 _WIDEST_WINDOW = 8 * 1024**2
 _LEVEL, _LEVEL_IF_DENSE = 1, -5
-_SAMPLE, _SAMPLED_FROM, _DENSE = 64 * 1024, 1024**2, 0.95
+_SAMPLE, _SAMPLED_FROM, _DENSE = 64 * 1024, 1024**2, 0.9
 # From here on, two threads compress.
 _SPLIT_FROM = 4 * 1024**2
 _LARGEST = 2**62  # more than any frame may declare in earnest

@@ -312,10 +312,10 @@ class Store:
         codecs.codec_named(handoff.codec)  # one that is unknown here is not fetched
         self._check_size(at, max(handoff.size, handoff.raw_size))
         for _ in range(2):  # a fault on the way is mended by reading again
-            with self._storage.source(at.path, handoff.size + 1) as source:
-                if parcel.matches(source, handoff):
-                    with self._placed(at):
-                        return parcel.unwrap_stored(handoff, source, type, self._max_size, columns)
+            with self._storage.source(at.path, handoff.size + 1) as source, self._placed(at):
+                value = parcel.unwrap_stored(handoff, source, type, self._max_size, columns)
+                if value is not UNSET:
+                    return value
         raise self._changed(handoff)
 
     def _get_at(self, at: Address, type: Any, columns: Sequence[str] | None) -> Any:
