@@ -20,6 +20,7 @@ from handoff import (
     DamagedError,
     EncodeError,
     File,
+    HandoffError,
     LimitError,
     StaleError,
     Store,
@@ -91,6 +92,14 @@ def test_a_large_artifact_that_was_changed_is_damage(codec: str, change: str, tm
     for what in (handoff, ADDRESS):
         with pytest.raises(DamagedError):
             store.get(what)
+
+
+@pytest.mark.parametrize("codec", ["tree", "array", "table", "file"])
+def test_an_envelope_that_says_other_than_a_large_artifact_is_refused(codec: str, store: Store, tmp_path: Path) -> None:
+    """Where the bytes are those of the digest and the envelope says otherwise of them, it is refused."""
+    message = store.put(values(tmp_path)[codec], ADDRESS).to_json()
+    with pytest.raises(HandoffError):
+        store.get({**message, "type": "str", "raw_size": message["raw_size"] + 1})
 
 
 def test_a_large_artifact_that_was_overwritten_is_stale(store: Store, tmp_path: Path) -> None:

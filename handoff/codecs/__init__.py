@@ -22,6 +22,7 @@ __all__ = [
     "TABLE",
     "Codec",
     "Encoded",
+    "Nestable",
     "Reading",
     "codec_named",
     "codec_of",
@@ -71,12 +72,16 @@ class Codec(Protocol):
         """Make a value ready. Raises: `EncodeError` naming the path, `LimitError`."""
         ...
 
-    def weigh(self, source: Source) -> int:
-        """Say how many bytes a payload takes in memory, before they are spent. Raises: `DamagedError`."""
-        ...
-
     def decode(self, source: Source, reading: Reading) -> Any:
         """Give the value of an artifact, or of an inline payload. Raises: `DamagedError`, `LimitError`."""
+        ...
+
+
+class Nestable(Codec, Protocol):
+    """A codec whose values may stand in a tree."""
+
+    def weigh(self, source: Source) -> int:
+        """Say how many bytes a payload takes in memory, before they are spent. Raises: `DamagedError`."""
         ...
 
 

@@ -15,7 +15,7 @@ from msgspec import Raw
 from msgspec.msgpack import Ext
 
 from handoff import records
-from handoff.codecs import Codec, _nested, _records, _scalars
+from handoff.codecs import Nestable, _nested, _records, _scalars
 from handoff.codecs._scalars import Unencodable
 from handoff.config import DEEPEST
 from handoff.errors import LimitError
@@ -150,7 +150,7 @@ class _Packer:
             )
         return kind in self._kinds
 
-    def _nested(self, codec: Codec, value: Any) -> Ext:
+    def _nested(self, codec: Nestable, value: Any) -> Ext:
         parts, weight = _nested.pack(codec, value)
         self.weight += weight
         check_size(self._size + self.weight)

@@ -3,10 +3,10 @@
 from __future__ import annotations
 
 import io
-from typing import Any
+from typing import Any, cast
 
 from handoff import codecs
-from handoff.codecs import Codec, Reading
+from handoff.codecs import Nestable, Reading
 from handoff.codecs._scalars import Unencodable
 from handoff.errors import EncodeError, LimitError
 from handoff.sizes import human_size
@@ -16,7 +16,7 @@ _NESTED = frozenset({codecs.ARRAY, codecs.TABLE})
 _PARTS = 3
 
 
-def codec_of(kind: type) -> Codec | None:
+def codec_of(kind: type) -> Nestable | None:
     """Find the codec for values of a class inside a tree; None where the tree codec has to keep them itself.
 
     Raises: `Unencodable`.
@@ -27,10 +27,10 @@ def codec_of(kind: type) -> Codec | None:
             "a File inside another value",
             "Return it by itself, in a list that is mapped over, or as one of several outputs",
         )
-    return codec if codec.id in _NESTED else None
+    return cast("Nestable", codec) if codec.id in _NESTED else None
 
 
-def pack(codec: Codec, value: Any) -> tuple[list[Any], int]:
+def pack(codec: Nestable, value: Any) -> tuple[list[Any], int]:
     """Give what an extension holds for a value, and the bytes that it takes in memory. Raises: `Unencodable`."""
     payload = io.BytesIO()
     try:
@@ -53,7 +53,7 @@ def unpack(parts: Any, left: int) -> tuple[Any, int]:
     name, kind, data = parts
     if name not in _NESTED or not isinstance(kind, str) or not isinstance(data, bytes):
         raise ValueError("an extension holds no array or table")
-    codec, source = codecs.codec_named(name), Source(data)
+    codec, source = cast("Nestable", codecs.codec_named(name)), Source(data)
     weight = codec.weigh(source)
     if weight > left:
         raise LimitError(

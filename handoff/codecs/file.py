@@ -75,11 +75,6 @@ def encode(value: Any) -> Upload:
     return Upload(value, status.st_size)
 
 
-def weigh(source: Source) -> int:
-    """Say how many bytes a file has. See `handoff.codecs.Codec`."""
-    return source.size
-
-
 def decode(source: Source, reading: Reading) -> Any:
     """Give the file as a `File`, or as its reader asks for: a path, or an open binary file."""
     if reading.name != _TYPE:

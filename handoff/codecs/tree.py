@@ -78,11 +78,6 @@ def encode(value: object) -> Tree:
     return Tree(value, *_dump(value, with_records=True))
 
 
-def weigh(source: Source) -> int:
-    """Say how many bytes a payload takes. See `handoff.codecs.Codec`."""
-    return artifact.Payload(source).size
-
-
 def dump(value: object) -> bytes:
     """Give a tree without records as MessagePack. Raises: as `encode`."""
     return _dump(value, with_records=False)[0]
