@@ -93,10 +93,7 @@ def read_header(source: Source) -> Header:
         raise DamagedError("the Parquet file has no checksum of a handoff in its metadata")
     if footer[place : place + len(_UNSEALED)] != _check(source, start + place):
         raise DamagedError("the Parquet file does not match its checksum")
-    text = (_open(source).metadata.metadata or {}).get(_HEADER_KEY)
-    if text is None:
-        raise DamagedError("the Parquet file has no header of a handoff in its metadata")
-    return Header.from_json(text)
+    return Header.from_json((_open(source).metadata.metadata or {}).get(_HEADER_KEY, b""))
 
 
 class Parquet:
@@ -152,22 +149,18 @@ class _Sealing:
     closed = False
 
     def __init__(self, sink: Sink) -> None:
-        self._sink: Sink | None = sink
+        self._sink = sink
         self._sum = 0
         self._held: list[bytes] | None = None
-        self._error: BaseException | None = None
 
     def write(self, data: Any) -> int:
         view: Buffer = memoryview(data)
         if self._held is not None:
             self._held.append(bytes(view))
-        elif self._sink is not None:
+        else:
             self._sum = zlib.crc32(view, self._sum)
             self._sink.write(view)
         return len(view)
-
-    def flush(self) -> None:
-        pass
 
     def close(self) -> None:
         pass
@@ -181,11 +174,10 @@ class _Sealing:
             start = footer.rfind(_CHECK_FIELD) + len(_CHECK_FIELD)
             check = b"%08x" % zlib.crc32(footer, self._sum)
             footer = b"".join((footer[:start], check, footer[start + len(check) :]))
-        if self._sink is not None:
-            self._sink.write(footer)
+        self._sink.write(footer)
 
     def leave(self) -> None:
-        self._sink = self._held = None
+        self._held = []  # what comes now goes nowhere
 
 
 def _check(source: Source, place: int) -> bytes:
