@@ -140,11 +140,12 @@ def _taken(part: Any) -> Any:
     """Take a table of Arrow, without its dictionaries: Polars would make each part's categories by themselves."""
     arrow = library("pyarrow")
     types = arrow.types
+    takes_views = hasattr(library("polars"), "Categories")  # elder ones can crash on them
     for place, field in enumerate(part.schema):
         column = part.column(place)
         if types.is_dictionary(column.type):
             column = column.cast(column.type.value_type)
-        if types.is_string(column.type) or types.is_large_string(column.type):
+        if takes_views and (types.is_string(column.type) or types.is_large_string(column.type)):
             column = column.cast(arrow.string_view())  # Polars' own form: of others it would keep the offsets too
         if column.type != field.type:
             part = part.set_column(place, field.name, column)
