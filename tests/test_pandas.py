@@ -9,6 +9,7 @@ import warnings
 from collections.abc import Callable
 from decimal import Decimal
 from pathlib import Path
+from types import SimpleNamespace
 from typing import Any
 
 import dateutil.tz
@@ -21,9 +22,10 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from handoff import Address, ConfigError, DamagedError, EncodeError, Inline, Store
+from handoff import Address, ConfigError, DamagedError, EncodeError, Inline, LimitError, Store
 from handoff.codecs import _rows, tree
-from handoff.codecs._index import note_index
+from handoff.codecs._index import Refused, kind_of, note_index
+from handoff.codecs._index import _checked_zone as kind_of_zone
 from handoff.codecs.table import Table
 from handoff.frames import columns, tables
 from handoff.testing import same
@@ -94,6 +96,7 @@ FRAMES: dict[str, Any] = {
     "levels of categories": pd.DataFrame({"a": [1, 2]}, index=pd.MultiIndex.from_arrays([pd.Categorical(["a", "b"]), pd.date_range("2013", periods=2)])),
     "levels not used": pd.DataFrame({"a": range(3)}, index=pd.MultiIndex.from_product([[1, 2, 3], ["k"]])).iloc[:2],
     "categories with a name": pd.DataFrame({"a": pd.Categorical(["a"], pd.Index(["a", "b"], name="n"))}),
+    "categories as names": pd.DataFrame([[1, 2]], columns=pd.CategoricalIndex(["a", "b"])),
     "categories of two types": pd.DataFrame({"a": pd.Categorical([1, "a", None])}),
     "more categories than rows": pd.DataFrame({"a": pd.Categorical(["a"], ["a", "b", "c"])}),
     "sparse in blocks": pd.DataFrame({"a": pd.arrays.SparseArray([0, 1, 1], kind="block")}),
@@ -304,6 +307,27 @@ def test_a_frame_of_pandas_2_is_read(store: Store) -> None:
     columns = {**GOOD, "kinds": [["zoned", "us", "Europe/Berlin"], ["text", "pyarrow_numpy", "NaN"]]}
     found = store.get(forged(columns, table))
     assert ["datetime64[us, Europe/Berlin]", "str"] == list(map(str, found.dtypes))
+
+
+def test_what_is_nested_too_deep_has_its_own_error(store: Store) -> None:
+    """A cell nested beyond the limit raises LimitError, as everywhere."""
+    deep: list[Any] = []
+    for _ in range(200):
+        deep = [deep]
+    with pytest.raises(LimitError, match="deeper"):
+        store.put(pd.DataFrame({"a": pd.Series([deep], dtype=object)}), ADDRESS)
+
+
+def test_a_dtype_of_ones_own_is_refused() -> None:
+    """A dtype that pandas does not have is of no kind."""
+    with pytest.raises(Refused, match="the dtype own"):
+        kind_of(SimpleNamespace(dtype="own"))
+
+
+def test_zones_of_pytz_are_known_by_their_name() -> None:
+    """A zone of pytz, which pandas 2 has, is noted by its name alone."""
+    zone = type("Zone", (dt.tzinfo,), {"zone": "Europe/Berlin", "__module__": "pytz.tzfile"})()
+    assert kind_of_zone(zone) is zone
 
 
 def test_categories_beyond_measure_are_refused(store: Store) -> None:

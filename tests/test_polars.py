@@ -139,6 +139,7 @@ def test_what_polars_cannot_hold_is_taken_otherwise(store: Store) -> None:
     """A table that Polars refuses says to take it as an Arrow table."""
     twice = pa.Table.from_arrays([pa.array([1]), pa.array([2])], names=["a", "a"])
     odd = pa.table({"a": pa.UnionArray.from_sparse(pa.array([0], pa.int8()), [pa.array([1])])})
-    for value in (twice, odd):
+    months = pa.table({"a": pa.array([(1, 2, 3)], pa.month_day_nano_interval())})
+    for value in (twice, odd, months):
         with pytest.raises(ConfigError, match=r"Take it as a pyarrow\.Table"):
             store.put(value, ADDRESS).load(pl.DataFrame)

@@ -19,7 +19,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from handoff import Address, ConfigError, DamagedError, DependencyError, EncodeError, Inline, LimitError, Store, Stored
-from handoff.codecs import _rows, header_of, table
+from handoff.codecs import _parquet, _rows, header_of, table
 from handoff.codecs._reading import Reading
 from handoff.frames import columns, tables
 from handoff.spool import Source
@@ -282,6 +282,12 @@ def test_groups_end_where_cells_weigh_enough() -> None:
     assert len(found[0]) > 5
 
 
+def test_parquet_is_asked_what_it_keeps() -> None:
+    """What Parquet cannot write, it does not give back."""
+    assert not _parquet.gives_back(pa.table({"a": pa.array([(1, 2, 3)], pa.month_day_nano_interval())}))
+    assert not _parquet.gives_back(pa.table({"a": pa.array([1], pa.timestamp("s"))}))
+
+
 def test_a_preview_counts_rows_and_names_columns(store: Store) -> None:
     """The preview of a table is its shape and its first columns."""
     frame = pd.DataFrame({f"c{n}": range(1000) for n in range(10)})
@@ -322,6 +328,8 @@ def test_a_parquet_file_of_another_is_damage(store: Store) -> None:
     for bad in (good[:-50], torn, b"PAR1"):
         with pytest.raises(DamagedError, match="cannot be read"):
             table.decode(Source(bytes(bad)), reading)
+    with pytest.raises(DamagedError, match="cannot be read"):
+        table.decode(Source(torn), reading._replace(type=pl.DataFrame))
     for name in ("numpy.ndarray", "list"):
         with pytest.raises(DamagedError, match=f"a {name} was recorded"):
             table.decode(Source(good), reading._replace(name=name))

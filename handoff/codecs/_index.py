@@ -51,7 +51,8 @@ def kind_of(array: Any) -> Kind:  # noqa: C901, PLR0911 - a line for each dtype
         return Periods(name[len("period[") : -1])
     if kind is pandas.IntervalDtype:
         return Intervals(dtype.closed, kind_of(cells_of(array.left)))
-    if kind is pandas.SparseDtype and _is_plain(dtype.fill_value):
+    if kind is pandas.SparseDtype:
+        tree.dump(dtype.fill_value)
         return Sparse(kind_of(array.sp_values), dtype.fill_value, array.kind)
     if kind is pandas.ArrowDtype:
         return Chunks(dtype, dtype.pyarrow_dtype, ["arrow"])
@@ -99,9 +100,7 @@ def note_label(label: Any) -> list[Any]:
     if label is pandas.NA or label is pandas.NaT:
         return ["NA" if label is pandas.NA else "NaT"]
     if type(label) in (pandas.Timestamp, pandas.Timedelta, pandas.Period, pandas.Interval):
-        index = pandas.Index([label])
-        if type(index[0]) is type(label) and index[0] == label:
-            return ["pandas", note_index(index)]
+        return ["pandas", note_index(pandas.Index([label]))]
     try:
         tree.dump(label)
     except EncodeError as error:
@@ -221,9 +220,7 @@ def _level(index: Any, place: int) -> tuple[Kind, Any]:
     level, codes = index.levels[place], index.codes[place]
     if level.nbytes > _LEAST_VALUES and (codes >= 0).all():
         cells = index.get_level_values(place)
-        kind = kind_of(cells_of(cells))
-        if not isinstance(kind, Categories):
-            return kind, cells_of(cells)
+        return kind_of(cells_of(cells)), cells_of(cells)
     level = level.rename(None)
     cells = cells_of(level)
     return Level(level, cells, kind_of(cells), note_index(level), is_ordered=False), codes
@@ -273,11 +270,3 @@ def _freq(text: Any) -> str:
 
 def _is_of_pandas(kind: type) -> bool:
     return kind.__module__.partition(".")[0] == "pandas"
-
-
-def _is_plain(value: Any) -> bool:
-    try:
-        tree.dump(value)
-    except EncodeError:
-        return False
-    return True

@@ -107,10 +107,8 @@ def read_stamp(source: Source) -> Stamp:
     check = footer[place : place + len(_UNSEALED)]
     if check[_HALF:] != _sum(_with(footer, place, _UNSEALED)):
         raise DamagedError("the footer of the Parquet file does not match its checksum")
-    text = (_open(source).metadata.metadata or {}).get(_HEADER_KEY)
-    if text is None:
-        raise DamagedError("the Parquet file has no header of a handoff in its metadata")
-    return Stamp(Header.from_json(text), check, start + place)
+    header = Header.from_json((_open(source).metadata.metadata or {}).get(_HEADER_KEY, b""))
+    return Stamp(header, check, start + place)
 
 
 def read_header(source: Source) -> Header:
@@ -174,22 +172,18 @@ class _Sealing:
     closed = False
 
     def __init__(self, sink: Sink) -> None:
-        self._sink: Sink | None = sink
+        self._sink = sink
         self._sum = 0
         self._held: list[bytes] | None = None
-        self._error: BaseException | None = None
 
     def write(self, data: Any) -> int:
         view: Buffer = memoryview(data)
         if self._held is not None:
             self._held.append(bytes(view))
-        elif self._sink is not None:
+        else:
             self._sum = zlib.crc32(view, self._sum)
             self._sink.write(view)
         return len(view)
-
-    def flush(self) -> None:
-        pass
 
     def close(self) -> None:
         pass
@@ -204,12 +198,11 @@ class _Sealing:
             length, _ = _END.unpack(footer[-_END.size :])
             check = _sum(footer, self._sum) + _sum(footer[-_END.size - length : -_END.size])
             footer = _with(footer, start, check)
-        if self._sink is not None:
-            self._sink.write(footer)
+        self._sink.write(footer)
         return None if check is None else check.decode()
 
     def leave(self) -> None:
-        self._sink = self._held = None
+        self._held = []  # what comes now goes nowhere
 
 
 def _sum(data: bytes, begun: int = 0) -> bytes:

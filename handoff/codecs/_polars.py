@@ -138,10 +138,17 @@ def _note(selection: Selection) -> dict[str, Any]:
 
 def _taken(part: Any) -> Any:
     """Take a table of Arrow, without its dictionaries: Polars would make each part's categories by themselves."""
-    types = library("pyarrow").types
+    arrow = library("pyarrow")
+    types = arrow.types
+    takes_views = hasattr(library("polars"), "Categories")  # elder ones can crash on them
     for place, field in enumerate(part.schema):
-        if types.is_dictionary(field.type):
-            part = part.set_column(place, field.name, part.column(place).cast(field.type.value_type))
+        column = part.column(place)
+        if types.is_dictionary(column.type):
+            column = column.cast(column.type.value_type)
+        if takes_views and (types.is_string(column.type) or types.is_large_string(column.type)):
+            column = column.cast(arrow.string_view())  # Polars' own form: of others it would keep the offsets too
+        if column.type != field.type:
+            part = part.set_column(place, field.name, column)
     found = library("polars").from_arrow(part, rechunk=False)
     found.columns = part.column_names  # it gives a name to a column whose name is empty
     return found
