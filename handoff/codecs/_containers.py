@@ -142,16 +142,19 @@ class _Packer:
         name = name_of(kind)
         if codec := _nested.codec_of(kind):
             self._kinds[kind] = lambda value, _: self._nested(codec, value)
-        elif kind_of(kind) == "enum":
-            self._kinds[kind] = self._member
-        elif take := _records.taker(kind):
-            self._kinds[kind] = lambda value, depth: Ext(RECORD, self._record(name, *take(value), depth))
-            self._splitters[kind] = _columns.splitter(kind)
-        if kind in self._kinds and not codec and not self._with_records:
+            return True
+        take = _records.taker(kind)
+        if take is None and kind_of(kind) != "enum":
+            return False
+        if not self._with_records:
             raise Unencodable(
                 f"{name}, a record in a cell", "Give its fields columns of their own, or convert it to a dict"
             )
-        return kind in self._kinds
+        self._kinds[kind] = self._member
+        if take is not None:
+            self._kinds[kind] = lambda value, depth: Ext(RECORD, self._record(name, *take(value), depth))
+            self._splitters[kind] = _columns.splitter(kind)
+        return True
 
     def _nested(self, codec: Codec, value: Any) -> Ext:
         parts, weight = _nested.pack(codec, value)

@@ -213,8 +213,9 @@ def _check_depth(value: object) -> None:
 
 
 def _held(node: Any) -> Any:
-    if type(node) is Rows:
-        return [part for part, kinds in zip(node.columns, node.kinds, strict=True) if not kinds.isdisjoint(_HOLDERS)]
+    if type(node) is Rows:  # its records are a level, whatever they hold
+        holders = [not kinds.isdisjoint(_HOLDERS) for kinds in node.kinds]
+        return [[], *compress(node.columns, holders)]
     return node.fields if type(node) is Record else node
 
 
