@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import struct
 from collections.abc import Callable, Iterator, Sequence
+from itertools import compress
 from operator import attrgetter, itemgetter
 from typing import Any, NamedTuple
 
@@ -115,7 +116,7 @@ def native(apart: Apart, check: Callable[[int], None]) -> Iterator[tuple[bytes |
             nodes = list(map(get, block))
             kinds = set(map(type, nodes))
             if not kinds.isdisjoint(_TEXTS):  # shared ones can be huge together
-                sizes[place] += sum(map(len, [node for node in nodes if type(node) in _TEXTS]))
+                sizes[place] += sum(map(len, nodes if kinds <= _TEXTS else _texts(nodes)))
                 check(sum(sizes))
             data = _elements(nodes) if SINGLE.issuperset(kinds) else None
             if data is None:
@@ -126,6 +127,10 @@ def native(apart: Apart, check: Callable[[int], None]) -> Iterator[tuple[bytes |
     start_of = _SHORT.pack(_SHORT_ARRAY, count) if count < 1 << 16 else _LONG.pack(_SHORT_ARRAY + 1, count)
     whole = [None if part is None else b"".join([start_of, *part]) for part in parts]
     return zip(whole, sizes, strict=True)
+
+
+def _texts(nodes: list[Any]) -> Iterator[Any]:
+    return compress(nodes, map(_TEXTS.__contains__, map(type, nodes)))
 
 
 def _elements(nodes: list[Any]) -> bytes | None:
