@@ -202,7 +202,10 @@ class _Plan:
                 first = found if first is None or found.place < first.place else first
         if first is not None:
             raise first
-        return self._restore_all(columns, rows.given)
+        try:
+            return _call(self._restore_all, self.wanted, columns, rows.given)  # type: ignore[no-any-return]
+        except Misfit as misfit:  # an abstract class, say: the first is refused like all
+            raise AtNode(0, misfit) from None
 
     def of_plain(self, value: Any, mode: int) -> Any:
         """Give a record of a dict, as its constructor would take it."""

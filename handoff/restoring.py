@@ -27,7 +27,7 @@ def one(kind: Any) -> Restore:
 
 
 def many(kind: Any) -> RestoreAll | None:
-    """Give what makes many records of a class, and raises nothing; None where each may say something of its own."""
+    """Give what makes many records of a class, or raises for all of them; None where each may say its own."""
     make = _ALL.get(records.kind_of(kind))
     return make and make(kind)
 

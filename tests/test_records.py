@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import abc
 import collections
 import dataclasses
 import datetime as dt
@@ -922,6 +923,20 @@ def test_defaults_and_descriptors_of_many_are_kept(store: Store) -> None:
     halved.a = Doubling()
     value = [halved(n, 2 * n) for n in range(MANY)]
     assert value == store.get(store.put(value, ADDRESS), list[halved])
+
+
+def test_a_class_that_cannot_be_made_refuses_many(store: Store) -> None:
+    """A class that has become abstract refuses the first of many records, as it refuses one."""
+    abstract = renamed("Twin", [("a", int)], bases=(Abstract,))
+    for many in ([Twin(1)], [Twin(1)] * 16):
+        with pytest.raises(MismatchError, match="Twin refuses it") as caught:
+            store.get(store.put(many, ADDRESS), list[abstract])
+        assert caught.value.path == "[0]"
+
+
+class Abstract(abc.ABC):
+    @abc.abstractmethod
+    def more(self) -> int: ...
 
 
 def test_many_records_nest_as_deep_as_few(store: Store) -> None:
