@@ -6,11 +6,9 @@ import typing
 from collections.abc import Callable, Iterable
 from typing import Any, NamedTuple
 
-import msgspec
-
-from handoff import hints, records
+from handoff import hints, records, restoring
 from handoff.hints import Hint
-from handoff.records import Field, Located, Member, Record, name_of
+from handoff.records import Field, Located, Member, Record, Rows, name_of
 
 #: How a node is taken: of plain data, of plain data inside of a record, by the recorded name alone, of an argument in
 #: which objects stay as they are. None of it inside of a stored record: there all is exact.
@@ -20,12 +18,17 @@ PLAIN, JSON, NAMED, GIVEN = 1, 2, 4, 8
 Convert = Callable[[Any, int], Any]
 
 
+#: Gives many records as one type, or raises `AtNode`; None where they are to be taken one by one.
+ConvertRows = Callable[[Rows, int], list[Any] | None]
+
+
 class FieldType(NamedTuple):
-    """A field's type made ready: the function for it, whether it names a record, and types of values that just fit."""
+    """A field's type made ready: the functions for it, whether it names a record, and types of values that just fit."""
 
     convert: Convert
+    convert_rows: Callable[[Rows, int], list[Any]]
     names_record: bool
-    as_they_are: frozenset[type] = frozenset()
+    as_they_are: frozenset[Any] = frozenset()
 
 
 _Of = Callable[[Hint], FieldType]
@@ -37,6 +40,15 @@ _MOST_SHAPES = 1000
 
 class Misfit(Located):
     """A node that is not of the reader's type."""
+
+
+class AtNode(Exception):  # noqa: N818 - as `Located`
+    """The first of many nodes that is not of the reader's type: which one it is, and why."""
+
+    def __init__(self, place: int, misfit: Located) -> None:
+        super().__init__(place)
+        self.place = place
+        self.misfit = misfit
 
 
 def expected(hint: Any) -> str:
@@ -61,12 +73,12 @@ def refuse(value: Any, mode: int, wanted: str) -> Any:
     """Say what was wanted in place of a value; but an object among arguments is given back. Raises: `Misfit`."""
     if mode & GIVEN and type(value) not in _JSON_TYPES:
         return value
-    name = value.name if isinstance(value, Record | Member) else name_of(type(value))
+    name = value.name if isinstance(value, Record | Member) else name_of(value.__class__)
     raise Misfit(f"expected {wanted}, got {'None' if value is None else name}")
 
 
-def record(kind: Any, of: _Of) -> Convert:
-    """Give what makes records of a class."""
+def record(kind: Any, of: _Of) -> tuple[Convert, ConvertRows]:
+    """Give what makes records of a class, and what makes many."""
     plan = _Plan(kind, of)
 
     def convert(value: Any, mode: int) -> Any:
@@ -78,7 +90,7 @@ def record(kind: Any, of: _Of) -> Convert:
             return plan.of_plain(value, mode | JSON)
         return refuse(value, mode, plan.wanted)
 
-    return convert
+    return convert, plan.of_rows
 
 
 def typed_dict(kind: Any, of: _Of) -> Convert:
@@ -144,7 +156,8 @@ class _Plan:
             anything = of(Hint(Any, kind))
             types |= dict.fromkeys(kind.__private_attributes__, anything)
             self._others = anything if kind.model_config.get("extra") == "allow" else None
-        self._stored = _Fields(self.wanted, types, self._fields)
+        stored = {name: own._replace(as_they_are=_exact(own.as_they_are)) for name, own in types.items()}
+        self._stored = _Fields(self.wanted, stored, self._fields)
         #: What the fields are called in plain data.
         self._names = {key: one.name for one in self._fields.values() for key in (one.name, one.key) if one.init}
         if self._mark == "pydantic":
@@ -155,9 +168,8 @@ class _Plan:
             if self._mark != "pydantic" or types[name].names_record
         }
         self._plain = _Fields(self.wanted, seen, {})
-        self._restore = _RESTORE[self._mark]
-        if self._mark == "dataclass" and _is_kept_in_dict(kind, types):
-            self._restore = _restore_dict
+        self._restore = restoring.one(kind)
+        self._restore_all = restoring.many(kind)
 
     def of_stored(self, value: Record, mode: int) -> Any:
         """Give a record as it was where its type has this name, and the constructor's own answer otherwise."""
@@ -172,6 +184,28 @@ class _Plan:
             if name not in found:
                 found[name] = self._default(field)
         return _call(self._restore, self.wanted, self._kind, found, given)
+
+    def of_rows(self, rows: Rows, mode: int) -> list[Any] | None:
+        """Give records as they were where all of their type's fields are there; None where each is to be looked at.
+
+        Raises: `AtNode`.
+        """
+        if rows.name != self._name or rows.names != [*self._fields] or self._restore_all is None:
+            return None
+        columns: list[Any] = []
+        first: AtNode | None = None
+        for name, column, kinds in zip(rows.names, rows.columns, rows.kinds, strict=True):
+            try:
+                columns.append(self._stored.convert_all(name, column, kinds, mode & NAMED))
+            except AtNode as found:
+                found.misfit.below(step(name))
+                first = found if first is None or found.place < first.place else first
+        if first is not None:
+            raise first
+        try:
+            return _call(self._restore_all, self.wanted, columns, rows.given)  # type: ignore[no-any-return]
+        except Misfit as misfit:  # an abstract class, say: the first is refused like all
+            raise AtNode(0, misfit) from None
 
     def of_plain(self, value: Any, mode: int) -> Any:
         """Give a record of a dict, as its constructor would take it."""
@@ -251,10 +285,32 @@ class _Fields:
             self._seen.add(shape)
         return found
 
+    def convert_all(self, name: str, nodes: Any, kinds: set[Any], mode: int) -> list[Any]:
+        """Give the stored values of one field, a list or `Rows`. Raises: `AtNode`."""
+        own = self.types[name]
+        if type(nodes) is Rows:
+            return own.convert_rows(nodes, mode)
+        if kinds <= own.as_they_are:
+            return nodes  # type: ignore[no-any-return]  # a list
+        found: list[Any] = []
+        for node in nodes:
+            try:
+                found.append(own.convert(node, mode))
+            except Misfit as misfit:
+                if not self._is_default(name, node):
+                    raise AtNode(len(found), misfit) from None
+                found.append(node)
+        return found
+
     def _is_default(self, name: str, node: Any) -> bool:
         # A default need not be of the field's type: `price: float = None` is often written.
         field = self._defaults.get(name)
         return type(node) in _JSON_TYPES and bool(field and field.default and _is_value(field.default(), node))
+
+
+def _exact(kinds: frozenset[Any]) -> frozenset[Any]:
+    """Add to types of values that fit those which Python takes for them, and which stay what they were when stored."""
+    return kinds | ({int, bool} if float in kinds else {bool} if int in kinds else set())
 
 
 def _unknown(name: Any, wanted: str) -> Located:
@@ -299,58 +355,6 @@ def _call(make: Callable[..., Any], wanted: str, /, *args: Any, **kwargs: Any) -
         raise misfit from None
 
 
-# --- what each library's constructor would alter, set as it was ------------------------------------------------------
-
-
-def _restore_object(kind: Any, found: dict[str, Any], _: list[str]) -> Any:
-    made = object.__new__(kind)
-    for name, node in found.items():
-        object.__setattr__(made, name, node)
-    if "_attrs_cached_hash" in getattr(getattr(kind.__hash__, "__code__", None), "co_names", ()):
-        object.__setattr__(made, "_attrs_cached_hash", None)
-    return made
-
-
-def _restore_dict(kind: Any, found: dict[str, Any], _: list[str]) -> Any:
-    made = object.__new__(kind)
-    object.__setattr__(made, "__dict__", found)
-    return made
-
-
-def _is_kept_in_dict(kind: Any, names: Iterable[str]) -> bool:
-    return bool(kind.__dictoffset__) and not any(hasattr(getattr(kind, name, None), "__set__") for name in names)
-
-
-def _restore_struct(kind: Any, found: dict[str, Any], _: list[str]) -> Any:
-    made = kind(**found)
-    for name, node in found.items():
-        if getattr(made, name) is not node:  # __post_init__ has altered it a second time
-            msgspec.structs.force_setattr(made, name, node)
-    return made
-
-
-def _restore_tuple(kind: Any, found: dict[str, Any], _: list[str]) -> Any:
-    return tuple.__new__(kind, [found[name] for name in kind._fields])
-
-
-def _restore_model(kind: Any, found: dict[str, Any], given: list[str]) -> Any:
-    made = kind.__new__(kind)
-    hidden = {name: attribute.get_default() for name, attribute in kind.__private_attributes__.items()}
-    private = {name: found.pop(name, default) for name, default in hidden.items()}
-    extra = {name: found.pop(name) for name in [*found] if name not in kind.model_fields}
-    undefined = "PydanticUndefinedType"
-    state = {
-        "__dict__": found,
-        "__pydantic_fields_set__": {name for name in given if name not in private},
-        "__pydantic_extra__": extra if kind.model_config.get("extra") == "allow" else None,
-        "__pydantic_private__": {n: v for n, v in private.items() if type(v).__name__ != undefined} if hidden else None,
-    }
-    for name, node in state.items():
-        if node is not None or not hasattr(made, name):  # a root model has None for some of it
-            object.__setattr__(made, name, node)
-    return made
-
-
 def _validate(model: Any, found: dict[str, Any]) -> Any:
     """Let a model check what is known by the names of its fields, whatever its aliases."""
     by_alias = {field.validation_alias or name: name for name, field in model.model_fields.items()}
@@ -371,12 +375,3 @@ def _aliases(model: Any) -> dict[str, str]:
             return {}
         found.update((choice, name) for choice in (*choices, *([name] if by_name else [])))
     return found
-
-
-_RESTORE: dict[str, Callable[[Any, dict[str, Any], list[str]], Any]] = {
-    "dataclass": _restore_object,
-    "attrs": _restore_object,
-    "struct": _restore_struct,
-    "namedtuple": _restore_tuple,
-    "pydantic": _restore_model,
-}

@@ -8,7 +8,6 @@ from __future__ import annotations
 import datetime as dt
 import decimal
 import functools
-import gc
 import operator
 import types
 import typing
@@ -19,19 +18,22 @@ from typing import Any
 from uuid import UUID
 
 from handoff import building, hints, records
-from handoff.building import GIVEN, JSON, NAMED, PLAIN, Convert, FieldType, Misfit, expected
+from handoff.building import GIVEN, JSON, NAMED, PLAIN, AtNode, Convert, ConvertRows, FieldType, Misfit, expected
 from handoff.config import DEEPEST
 from handoff.errors import ConfigError, LimitError, MismatchError
-from handoff.records import Member, Record
+from handoff.records import Member, Record, Rows
 
 _UNIONS = (types.UnionType, typing.Union)
 _SEQUENCES = (list, abc.Sequence, abc.Iterable, abc.Collection, abc.MutableSequence)
 _SETS = (set, frozenset, abc.Set, abc.MutableSet)
 _MAPPINGS = (dict, abc.Mapping, abc.MutableMapping)
 _WRAPPERS = (typing.Annotated, typing.Required, typing.NotRequired, typing.Final, typing.ClassVar)
-_SINGLE: frozenset[Any] = frozenset({str, int, float, bool, type(None), bytes})
+_SINGLE: frozenset[Any] = frozenset(
+    {str, int, float, bool, type(None), bytes, bytearray, complex, decimal.Decimal, UUID}
+    | {dt.datetime, dt.date, dt.time, dt.timedelta}
+)
+_STAND_FOR: Mapping[Any, Any] = {Rows: list}
 _FREE: Mapping[Any, Any] = {}
-_CONTAINERS = frozenset({dict, list, tuple, set, frozenset})
 _READ: dict[Any, Callable[[Any], Any]] = {
     dt.datetime: dt.datetime.fromisoformat,
     dt.date: dt.date.fromisoformat,
@@ -51,10 +53,11 @@ def of_decoded(value: Any, hint: Any, *, holds_records: bool) -> Any:
     if convert is not None:
         return _run(convert, value, PLAIN)
     if holds_records:
+        suggested = records.suggest(value)
         raise ConfigError(
-            f"the value holds records ({_found(value).name}), which are read as a type that the reader names"
+            f"the value holds records ({records.found_in(value).name}), which are read as a type that the reader names"
             + ("" if hint is Any else f", and {expected(hint)} names none"),
-            remedy=f"Annotate the parameter: {_suggest(value)}; or call store.get(…, type={_suggest(value)})",
+            remedy=f"Annotate the parameter: {suggested}; or call store.get(…, type={suggested})",
         )
     return value
 
@@ -98,6 +101,8 @@ class _Types:
         self.name_records = False
         #: Those of records, which may hold themselves.
         self._known: dict[Any, list[Convert]] = {}
+        #: What makes many records at once, by the function that makes one.
+        self._many: dict[Convert, ConvertRows] = {}
 
     def of(self, hint: Any, bound: Mapping[Any, Any] = _FREE) -> Convert:
         """Give the function for a type, in which type variables stand for what they are bound to."""
@@ -127,7 +132,9 @@ class _Types:
         key = kind, arguments
         if key in self._known:
             cell = self._known[key]
-            return lambda value, mode: cell[0](value, mode)  # noqa: PLW0108 - it is still empty
+            later: Convert = lambda value, mode: cell[0](value, mode)  # noqa: E731, PLW0108 - it is still empty
+            self._many[later] = lambda rows, mode: self._each(cell[0], rows, mode)
+            return later
         cell = self._known[key] = []
         if records.kind_of(kind) == "enum":
             cell.append(building.member(kind))
@@ -142,13 +149,29 @@ class _Types:
             own = bound.get(hint.owner, {})
             convert = self.of(hint.type, own)
             names_record, self.name_records = self.name_records, True
-            return FieldType(convert, names_record, _as_they_are(hint.type, own))
+            convert_rows = functools.partial(self._each, convert)
+            return FieldType(convert, convert_rows, names_record, _as_they_are(hint.type, own))
 
         if records.kind_of(kind) == "typeddict":
             cell.append(building.typed_dict(kind, of))
         else:
-            cell.append(building.record(kind, of))
+            convert, convert_rows = building.record(kind, of)
+            self._many[convert] = convert_rows
+            cell.append(convert)
         return cell[0]
+
+    def _each(self, convert: Convert, values: Any, mode: int) -> list[Any]:
+        if type(values) is Rows:
+            make = self._many.get(convert)
+            found = make(values, mode) if make else None
+            return _each(convert, values.records(), mode) if found is None else found
+        return _each(convert, values, mode)
+
+    def _elements(self, convert: Convert, values: Any, mode: int, of: str = "") -> list[Any]:
+        try:
+            return self._each(convert, values, mode)
+        except AtNode as found:
+            raise found.misfit.below(f"{of}[{found.place}]") from None
 
     def _sequence(self, hint: Any, arguments: tuple[Any, ...]) -> Convert:
         element = self.of(arguments[0])
@@ -159,12 +182,12 @@ class _Types:
         )
 
         def convert(value: Any, mode: int) -> Any:
-            kind = type(value)
+            kind = _STAND_FOR.get(type(value), type(value))
             if kind not in kinds:
                 if kind is not list or not mode & PLAIN:
                     return building.refuse(value, mode, expected(hint))
                 kind = kinds[0]
-            found = _elements(element, value, mode)
+            found = self._elements(element, value, mode)
             if kind is type(value) and all(map(operator.is_, found, value)):
                 return value
             return found if kind is list else _unique(kind, found)
@@ -176,10 +199,11 @@ class _Types:
         each = [] if every else [self.of(argument) for argument in arguments if argument != ()]
 
         def convert(value: Any, mode: int) -> Any:
+            value = value.records() if type(value) is Rows else value
             if type(value) is not tuple and not (type(value) is list and mode & PLAIN):
                 return building.refuse(value, mode, expected(hint))
             if every:
-                found = _elements(every, value, mode)
+                found = self._elements(every, value, mode)
             else:
                 if len(value) != len(each):
                     raise Misfit(f"expected {expected(hint)}, got {len(value)} elements")
@@ -200,7 +224,7 @@ class _Types:
         def convert(value: Any, mode: int) -> Any:
             if type(value) is not dict:
                 return building.refuse(value, mode, expected(hint))
-            keys, nodes = _elements(of_key, value, mode, ".keys()"), []
+            keys, nodes = self._elements(of_key, value, mode, ".keys()"), []
             for key, node in value.items():
                 try:
                     nodes.append(of_node(node, mode))
@@ -243,9 +267,16 @@ class _Types:
 
         def choose(value: Any, mode: int) -> Any:
             is_record = type(value) in (Record, Member)
-            alone = by_name.get(value.name, ()) if is_record else by_type.get(type(value), ())
+            alone = (
+                by_name.get(value.name, ()) if is_record else by_type.get(_STAND_FOR.get(type(value), type(value)), ())
+            )
             return alone[0](value, mode) if len(alone) == 1 else _only(each, value, mode, expected(hint))
 
+        def choose_of_each(rows: Rows, mode: int) -> list[Any] | None:
+            alone = by_name.get(rows.name, ())
+            return self._each(alone[0], rows, mode) if len(alone) == 1 else None
+
+        self._many[choose] = choose_of_each
         return choose
 
 
@@ -291,13 +322,13 @@ def _as_they_are(hint: Any, bound: Mapping[Any, Any]) -> frozenset[Any]:
     return _SINGLE & {types.NoneType if hint is None else hint if isinstance(hint, type) else object}
 
 
-def _elements(convert: Convert, values: Iterable[Any], mode: int, of: str = "") -> list[Any]:
+def _each(convert: Convert, values: Iterable[Any], mode: int) -> list[Any]:
     found: list[Any] = []
     try:
         for node in values:
             found.append(convert(node, mode))  # noqa: PERF401 - how many there are tells where it stopped
     except Misfit as misfit:
-        raise misfit.below(f"{of}[{len(found)}]") from None
+        raise AtNode(len(found), misfit) from None
     return found
 
 
@@ -315,7 +346,7 @@ def _unique(kind: Any, elements: list[Any]) -> Any:
 
 
 def _anything(value: Any, mode: int) -> Any:
-    if not mode & GIVEN and (record := _found(value)):
+    if not mode & GIVEN and (record := records.found_in(value)):
         raise Misfit(
             f"holds a record ({record.name}), and the type here names none", "Annotate it with the record's type"
         )
@@ -358,28 +389,3 @@ def _leaf(kind: Any) -> Convert:
 
 
 _FEW: dict[Any, Convert] = {Any: _anything, int: _int, float: _float}
-
-
-# --- for people -------------------------------------------------------------------------------------------------
-
-
-def _found(value: Any) -> Any:
-    """Give a record of a decoded value, if there is one."""
-    level = [value]
-    while level:
-        if not {Record, Member}.isdisjoint(map(type, level)):
-            return next(node for node in level if type(node) in (Record, Member))
-        level = gc.get_referents(*[node for node in level if type(node) in _CONTAINERS])
-    return None
-
-
-def _suggest(value: Any) -> str:
-    """Write the type that a value of records might be read as."""
-    if type(value) in (Record, Member):
-        name: str = value.name
-        return name.rpartition(".")[2]
-    if type(value) is dict and value:
-        return f"dict[{_suggest(next(iter(value)))}, {_suggest(next(iter(value.values())))}]"
-    if type(value) in _CONTAINERS and value:
-        return f"{type(value).__name__}[{_suggest(next(iter(value)))}{', ...' * (type(value) is tuple)}]"
-    return type(value).__name__

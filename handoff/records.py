@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
+import gc
 import sys
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterable, Mapping
 from typing import Any, NamedTuple
 
 import msgspec
@@ -12,6 +13,8 @@ from handoff import hints
 from handoff.hints import Hint
 
 LONGEST_NAME = 200
+#: Types of values that hold others.
+CONTAINERS = frozenset({dict, list, tuple, set, frozenset})
 
 
 class Record:
@@ -26,6 +29,36 @@ class Record:
         self.name = name
         self.fields = fields
         self.given = given
+
+
+class Rows:
+    """A list of records of one class as it was stored: their type's name, and field by field the values in all of them.
+
+    ``kinds`` are the types in each column. A column of records may be such rows itself.
+    """
+
+    __slots__ = ("columns", "given", "kinds", "name", "names")
+    # It stands for a list: whoever asks is told so.
+    __class__: Any = property(lambda _: list)
+    __hash__: Any = None
+
+    def __init__(self, name: str, names: list[str], columns: list[Any], given: list[str] | None = None) -> None:
+        self.name = name
+        self.names = names
+        self.columns = columns
+        self.given = given
+        self.kinds: list[set[Any]] = [
+            {Record} if type(column) is Rows else set(map(type, column)) for column in columns
+        ]
+
+    def __len__(self) -> int:
+        return len(self.columns[0])
+
+    def records(self) -> list[Record]:
+        """Give the records one by one."""
+        columns = [column.records() if type(column) is Rows else column for column in self.columns]
+        rows = zip(*columns, strict=True)
+        return [Record(self.name, dict(zip(self.names, row, strict=True)), self.given) for row in rows]
 
 
 class Member:
@@ -98,6 +131,33 @@ def kind_of(kind: Any) -> str | None:
 def is_flag(kind: type) -> bool:
     """Whether an enumeration is one whose members combine."""
     return issubclass(kind, sys.modules["enum"].Flag)
+
+
+def is_kept_in_dict(kind: Any, names: Iterable[str]) -> bool:
+    """Whether the fields of a class's instances are what is in their ``__dict__``."""
+    return bool(kind.__dictoffset__) and not any(hasattr(getattr(kind, name, None), "__set__") for name in names)
+
+
+def found_in(value: Any) -> Any:
+    """Give a record of a decoded value, or what stands for some, if there is one."""
+    level = [value]
+    while level:
+        if not _STAND_INS.isdisjoint(map(type, level)):
+            return next(node for node in level if type(node) in _STAND_INS)
+        level = gc.get_referents(*[node for node in level if type(node) in CONTAINERS])
+    return None
+
+
+def suggest(value: Any) -> str:
+    """Write the type that a decoded value might be read as."""
+    if type(value) in _STAND_INS:
+        name: str = value.name.rpartition(".")[2]
+        return f"list[{name}]" if type(value) is Rows else name
+    if type(value) is dict and value:
+        return f"dict[{suggest(next(iter(value)))}, {suggest(next(iter(value.values())))}]"
+    if type(value) in CONTAINERS and value:
+        return f"{type(value).__name__}[{suggest(next(iter(value)))}{', ...' * (type(value) is tuple)}]"
+    return type(value).__name__
 
 
 def fields_of(kind: type) -> list[Field]:
@@ -176,6 +236,7 @@ def _default(default: Any, factory: Any, missing: Any) -> Callable[[], Any] | No
     return None if default is missing else lambda: default
 
 
+_STAND_INS = frozenset({Record, Rows, Member})
 _MARKS = {
     "__dataclass_fields__": "dataclass",
     "__attrs_attrs__": "attrs",

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import abc
 import collections
 import dataclasses
 import datetime as dt
@@ -607,6 +608,9 @@ def read(code: int, content: bytes, kind: Any) -> Any:
 FORGED = {
     "no array": (17, PACK({"a": 1, "b": 2})), "nothing": (17, PACK([])), "a name alone": (17, PACK(["x"])), "too much": (17, PACK(["x", {}, None, 1])), "a number as name": (17, PACK([1, {}])),
     "numbered fields": (17, PACK(["x", {1: 2}])), "a list of fields": (17, PACK(["x", ["a"]])), "numbers as set fields": (17, PACK(["x", {}, [1]])), "text as set fields": (17, PACK(["x", {}, "a"])), "a name of a megabyte": (17, PACK(["x" * 10**6, {}])),
+    "rows that are no array": (20, PACK({"a": 1})), "rows of too few parts": (20, PACK(["x", ["a"]])), "rows of too many": (20, PACK(["x", ["a"], [[1]], None, 1])), "no columns": (20, PACK(["x", [], []])), "columns of no rows": (20, PACK(["x", ["a"], [[]]])),
+    "columns of several lengths": (20, PACK(["x", ["a", "b"], [[1], [1, 2]]])), "a column that is text": (20, PACK(["x", ["a"], ["a"]])), "a column that is a dict": (20, PACK(["x", ["a"], [{"a": 1}]])), "columns in a dict": (20, PACK(["x", ["a"], {"a": [1]}])), "a name twice": (20, PACK(["x", ["a", "a"], [[1], [1]]])),
+    "fewer columns than names": (20, PACK(["x", ["a", "b"], [[1]]])), "numbered columns": (20, PACK(["x", [1], [[1]]])), "rows of a number": (20, PACK([1, ["a"], [[1]]])), "a long name of rows": (20, PACK(["x" * 201, ["a"], [[1]]])), "numbers as set fields of rows": (20, PACK(["x", ["a"], [[1]], [1]])), "text as set fields of rows": (20, PACK(["x", ["a"], [[1]], "a"])),
     "a member that is a number": (18, PACK(["x", 1])), "a member that is a dict": (18, PACK(["x", {"a": 1}])), "a member with a list": (18, PACK(["x", "RED", [1]])), "a flag of numbers": (18, PACK(["x", [1], 1])),
 }  # fmt: skip
 
@@ -644,7 +648,7 @@ def test_forged_records_are_what_the_reader_names_or_an_error() -> None:
         read(_containers.SET, PACK(twice), set[Leg])
 
 
-@given(code=st.integers(17, 18), content=st.binary(max_size=40))
+@given(code=st.sampled_from([17, 18, 20]), content=st.binary(max_size=40))
 def test_any_record_is_a_value_or_an_error_of_ours(code: int, content: bytes) -> None:
     """Whatever the content of the extension of a record, reading it gives a value or one of this library's errors."""
     try:
@@ -728,3 +732,269 @@ def test_a_zone_of_pydantic_needs_it(store: Store, monkeypatch: pytest.MonkeyPat
     monkeypatch.setitem(__import__("sys").modules, "pydantic_core", None)
     with pytest.raises(DependencyError, match="Install pydantic"):
         store.get(handoff)
+
+
+# --- many records of one class ----------------------------------------------------------------------------------
+
+MANY = 20
+
+
+class Named(msgspec.Struct, kw_only=True):
+    a: int
+    b: list[Leg] = []
+
+
+@attrs.define
+class Ticket:
+    price: float
+    leg: Leg | None = None
+
+
+@dataclasses.dataclass(frozen=True)
+class Fixed:
+    a: int
+    leg: Leg
+
+
+@dataclasses.dataclass
+class Looked:
+    a: int
+
+    def __getattribute__(self, name: str) -> Any:
+        return object.__getattribute__(self, name)
+
+
+@dataclasses.dataclass
+class Described:
+    a: int = 0
+    held: int = dataclasses.field(default=0, init=False)
+
+    @property
+    def _doubled(self) -> int:
+        return 2 * self.held
+
+
+class Doubling:
+    """Keeps half of what is set, and gives it back doubled."""
+
+    def __get__(self, owner: Any, kind: Any = None) -> Any:
+        return self if owner is None else owner.__dict__["half"] * 2
+
+    def __set__(self, owner: Any, value: int) -> None:
+        owner.__dict__["half"] = value // 2
+
+
+def is_in_columns(value: Any) -> bool:
+    payload, _ = _containers.encode(value, lambda node, longest: "", with_records=True)
+    found = msgspec.msgpack.decode(payload)
+    return isinstance(found, msgspec.msgpack.Ext) and found.code == _containers.ROWS
+
+
+@pytest.mark.parametrize(("value", "kind"), EVERY, ids=[str(kind)[:60] for _, kind in EVERY])
+def test_many_of_every_kind_come_back_identical(value: Any, kind: Any, store: Store) -> None:
+    """A list of as many as are written in columns comes back identical whatever it holds, inline and stored."""
+    many = [value] * MANY
+    found = both_ways(many, store, list[kind])
+    assert [True] * 4 == [same(many, got) for got in found]
+
+
+@pytest.mark.parametrize(("value", "is_whole"), [
+    (FLIGHT, True), (LEG, True), (Plane("a"), True), (Named(a=1), True), (Arrayed(1), True), (Frozen(when=dt.datetime(2013, 1, 1)), True), (Fixed(1, LEG), True), (Ticket(1.5, LEG), True), (Moment(when=dt.datetime(2013, 1, 1)), True), (Aliased(flightNumber=1), True), (Sub("a"), False),
+    (Seat(1), False), (Looked(1), False), (Empty(), False), (Airport(code="a"), False), (Loose(a=1, b=2), False), (Crew("a"), True), (Colour.RED, False),
+])  # fmt: skip
+def test_many_records_of_one_class_are_columns(value: Any, store: Store, *, is_whole: bool) -> None:
+    """From sixteen records on, a list of one class is written field by field where all of them are only their fields."""
+    assert is_whole == is_in_columns([value] * 16)
+    assert not is_in_columns([value] * 15)
+    assert not is_in_columns([*[value] * 15, None])
+    kind = type(value)
+    assert same([value] * 1001, store.get(store.put([value] * 1001, ADDRESS, inline_limit=0), list[kind]))
+
+
+@given(
+    value=st.one_of(
+        *(st.lists(each, min_size=14, max_size=18) for each in (leaves | st.none(), flights, legs, held)),
+        st.lists(st.builds(Fixed, numbers, legs) | st.builds(Ticket, st.floats(), st.none() | legs), min_size=16),
+        st.lists(st.builds(Aliased, flightNumber=st.integers()), min_size=16, max_size=18),
+        st.lists(legs | st.builds(Sub, texts), min_size=16, max_size=18),
+    )
+)
+def test_any_many_records_come_back_identical(value: list[Any], store: Store) -> None:
+    """Lists of one class or of several, with None or subclasses among them, come back identical, with the same digest."""
+    kind = list[functools.reduce(lambda one, other: one | other, dict.fromkeys(map(type, value)))]
+    found = both_ways(value, store, kind)
+    assert [True] * 4 == [same(value, got) for got in found]
+    digests = {store.put(one, ADDRESS, inline_limit=0).sha256 for one in (value, found[0])}
+    assert len(digests) == 1
+
+
+FLIGHTS = [Flight(n) for n in range(MANY)]
+READ_AS: list[tuple[Any, Any, Any]] = [
+    (FLIGHTS, Sequence[Flight], FLIGHTS), (FLIGHTS, Iterable[Flight], FLIGHTS), (FLIGHTS, list[Flight] | None, FLIGHTS), (FLIGHTS, Sequence[Flight] | Plane, FLIGHTS), (FLIGHTS, list[Flight | Plane], FLIGHTS), (FLIGHTS, list[Flight | Plane | None], FLIGHTS),
+    (FLIGHTS, tuple[Flight, ...], tuple(FLIGHTS)), (FLIGHTS, tuple[(Flight,) * MANY], tuple(FLIGHTS)), ([LEG] * 16, list[Leg] | list[Flight], [LEG] * 16), ([Fixed(1, Leg(f"{n}")) for n in range(16)], list[Fixed], [Fixed(1, Leg(f"{n}")) for n in range(16)]),
+    ({"a": FLIGHTS}, dict[str, list[Flight]], {"a": FLIGHTS}), (Box(FLIGHTS), Box[list[Flight]], Box(FLIGHTS)), ([FLIGHTS] * 2, list[list[Flight]], [FLIGHTS] * 2), ([Leg(f"{n}") for n in range(16)], set[Leg], {Leg(f"{n}") for n in range(16)}),
+    ([Twin(n) for n in range(16)], list[Twins], [Twins(n) for n in range(16)]), ([Twin(n) for n in range(16)], list[Plane | Twins], [Twins(n) for n in range(16)]), ([Twin(n) for n in range(16)], list[Twin | Twins], [Twin(n) for n in range(16)]), ([Box(FLIGHTS)] * 16, list[Box[list[Flight]]], [Box(FLIGHTS)] * 16),
+    ([Box(Twin(1))] * 16, list[Box[Twins]], [Box(Twins(1))] * 16), ([Box(Box(1))] * 16, list[Box[Box[int]]], [Box(Box(1))] * 16), ([Box(True), *[Box(1)] * 15], list[Box[int]], [Box(True), *[Box(1)] * 15]), ([Box(1), *[Box(1.5)] * 15], list[Box[float]], [Box(1), *[Box(1.5)] * 15]),
+    ([Box(dt.date(2013, 1, 1))] * 16, list[Box[dt.date]], [Box(dt.date(2013, 1, 1))] * 16), ([Held(FLIGHT, [Held(None)] * 16)] * 16, list[Held], [Held(FLIGHT, [Held(None)] * 16)] * 16), ([Box(2**70)] * 16, list[Box[int]], [Box(2**70)] * 16), ([Box("\ud800")] * 16, list[Box[str]], [Box("\ud800")] * 16),
+]  # fmt: skip
+
+
+@pytest.mark.parametrize(("value", "kind", "wanted"), READ_AS, ids=[f"{k}"[:60] for _, k, _ in READ_AS])
+def test_many_records_are_read_as_what_the_reader_names(value: Any, kind: Any, wanted: Any, store: Store) -> None:
+    """Records that were written in columns are read as any type that takes a list of them."""
+    assert [True] * 4 == [same(wanted, got) for got in both_ways(value, store, kind)]
+
+
+def with_one(place: int, value: Any, others: Any) -> list[Any]:
+    return [value if n == place else others for n in range(MANY)]
+
+
+MISMATCHED: list[tuple[Any, Any, str, str]] = [
+    (with_one(3, Flight(1, "x"), FLIGHT), list[Flight], "[3].price", "expected float, got str"), ([Flight(n, "x" if n > 4 else 1.0, next=Flight("x") if n > 2 else None) for n in range(MANY)], list[Flight], "[3].next.number", "expected int, got str"),
+    ([Flight("x", "y")] * MANY, list[Flight], "[0].number", "expected int"), (with_one(5, Box(Leg(1)), Box(LEG)), list[Box[Leg]], "[5].held.origin", "expected str, got int"), (with_one(5, Box(Twin("x")), Box(Twin(1))), list[Box[Twins]], "[5].held.a", "expected int, got str"),
+    (FLIGHTS, list[Plane], "[0].number", "Plane has no such field"), (FLIGHTS, list[int | Flight], "", ""), (FLIGHTS, dict[str, Flight], "", "expected dict[str, Flight], got list"), (FLIGHTS, Flight, "", "expected Flight, got list"), (FLIGHTS, tuple[Flight, int], "", "got 20 elements"), (FLIGHTS, int | Flight, "", "expected int | Flight, got list"),
+    (FLIGHTS, set[Flight], "", "unhashable"), ([LEG] * 16, set[Leg], "", "two are equal"), ([Circle(1)] * 16, list[Base], "[0]", "expected Base, got tests.Circle"), (Box(FLIGHTS), Box[list], "held", "holds a record (tests.Flight)"), (Box(FLIGHTS), Box[Any], "held", "holds a record"), ([Twin(1)] * 16, list[Strict], "[0]", "Strict refuses it"),
+    (Box(FLIGHTS), Box[Sized], "held", "holds a record"), (Box(FLIGHTS), Box[Colour], "held", "got list"), (Box(FLIGHTS), Box[Row], "held", "got list"), ([Named(a="x")] * 16, list[Named], "[0].a", "expected int"), ([Aliased.model_construct(number="x")] * 16, list[Aliased], "[0].number", "expected int"),
+]  # fmt: skip
+
+
+@pytest.mark.parametrize(
+    ("value", "kind", "path", "why"), MISMATCHED, ids=[f"{k} {p}"[:60] for _, k, p, _ in MISMATCHED]
+)
+def test_one_of_many_that_does_not_fit_is_named_by_path(
+    value: Any, kind: Any, path: str, why: str, store: Store
+) -> None:
+    """The first record of many that is not of the reader's type is named, and its first field that is not."""
+    if not why:
+        assert same(value, store.get(store.put(value, ADDRESS), kind))
+        return
+    with pytest.raises(MismatchError) as caught:
+        store.get(store.put(value, ADDRESS), kind)
+    assert (path, True) == (caught.value.path, why in str(caught.value)), caught.value
+
+
+@pytest.mark.parametrize(("value", "path", "why"), [
+    (with_one(3, with_more(Flight(1)), Flight(2)), "[3]", "'extra'"), (with_one(3, Unset(), Unset()), "[0]", "no value"), (with_one(7, evaluated(), Cached(1)), "[7]", "'twice'"), (with_one(3, Flight(1, next=Flight(object())), Flight(1)), "[3].next.number", "object"),
+    ([Flight(n, 1j if n == 9 else object() if n == 4 else 1.0, object() if n == 6 else Colour.RED) for n in range(MANY)], "[4].price", "object"), (with_one(3, tuple.__new__(Leg, "abc"), LEG), "[3]", "3 elements"), ([Slotted(1)] * 16, "[0]", "'_Slotted__more'"), ([Secret(word="x")] * 16, "[0].word", "a secret"), ([Listed()] * 16, "[0]", "is a list too"),
+    (with_one(3, Aliased.model_construct(number=1, legs=[], _fields_set={"what"}), Aliased(flightNumber=1)), "[3]", "'what'"), ([Aliased.model_construct(number=1, legs=[], _fields_set={"what"})] * 16, "[0]", "'what'"), (with_one(3, Aliased.model_construct(legs=[]), Aliased(flightNumber=1)), "[3]", "'number' has no value"),
+])  # fmt: skip
+def test_one_of_many_that_cannot_be_kept_is_named_by_path(value: Any, path: str, why: str, store: Store) -> None:
+    """The first record of many that holds more or less than its fields is named, as in a short list."""
+    with pytest.raises(EncodeError) as caught:
+        store.put(value, ADDRESS)
+    assert (path, True) == (caught.value.path, why in str(caught.value)), caught.value
+
+
+def test_a_record_whose_field_has_lost_its_value_is_refused(store: Store) -> None:
+    """One that has another attribute in place of a field is as large as the others, and is found."""
+    odd = Twin(1)
+    del odd.a
+    odd.b = 1  # type: ignore[attr-defined]
+    with pytest.raises(EncodeError, match=r"\[3\]: .*'b'"):
+        store.put(with_one(3, odd, Twin(1)), ADDRESS)
+
+
+def test_a_deep_list_with_one_that_cannot_be_kept_is_refused_at_once(store: Store) -> None:
+    """Many in many in many are looked through once more at most, to say which of them it is."""
+    value: Any = [Box(object())] * 16
+    for _ in range(30):
+        value = [Box(value), *[Box(1)] * 15]
+    with pytest.raises(EncodeError) as caught:
+        store.put(value, ADDRESS)
+    assert "[0].held" * 31 == caught.value.path
+
+
+def test_many_records_that_are_read_as_no_type_ask_for_an_annotation(store: Store) -> None:
+    """Without a type for them, an error says what to write; and a preview shows them as any list."""
+    handoff = store.put(FLIGHTS, ADDRESS, inline_limit=0)
+    assert "[Flight(…), Flight(…), Flight(…), Flight(…), Flight(…), Flight(…), …]" == handoff.preview
+    for asked in (Any, list, list[int], object):
+        with pytest.raises(ConfigError, match=r"Annotate the parameter: list\[Flight\]"):
+            store.get(handoff, asked)
+
+
+def test_defaults_and_descriptors_of_many_are_kept(store: Store) -> None:
+    """A default of another type is kept in each of many; and a class that keeps its fields elsewhere is made one by one."""
+    sloppy = renamed("Sloppy", [("a", float, None), ("b", int, dataclasses.field(default="x"))])
+    assert same([sloppy()] * 16, store.get(store.put([sloppy()] * 16, ADDRESS), list[sloppy]))
+    grown = renamed("Twin", [("a", int), ("more", int, dataclasses.field(default=2))])
+    assert [grown(1)] * 16 == store.get(store.put([Twin(1)] * 16, ADDRESS), list[grown])
+    halved = dataclasses.make_dataclass("Halved", [("half", int), ("a", int)])
+    halved.a = Doubling()
+    value = [halved(n, 2 * n) for n in range(MANY)]
+    assert value == store.get(store.put(value, ADDRESS), list[halved])
+
+
+def test_a_class_that_cannot_be_made_refuses_many(store: Store) -> None:
+    """A class that has become abstract refuses the first of many records, as it refuses one."""
+    abstract = renamed("Twin", [("a", int)], bases=(Abstract,))
+    for many in ([Twin(1)], [Twin(1)] * 16):
+        with pytest.raises(MismatchError, match="Twin refuses it") as caught:
+            store.get(store.put(many, ADDRESS), list[abstract])
+        assert caught.value.path == "[0]"
+
+
+class Abstract(abc.ABC):
+    @abc.abstractmethod
+    def more(self) -> int: ...
+
+
+def test_many_records_nest_as_deep_as_few(store: Store) -> None:
+    """A list of many and the records in it are two levels, on write as on read."""
+    many: Any = [Box(1)] * 16
+    for _ in range(126):
+        many = [many]
+    kind: Any = Any
+    assert store.put(many, ADDRESS)
+    for deep in ([many], [[many]]):
+        with pytest.raises(LimitError, match="deeper than 128"):
+            store.put(deep, ADDRESS)
+    content = PACK(["x", ["a"], [[1]]])
+    for _ in range(63):
+        content = PACK(["x", ["a"], [[msgspec.msgpack.Ext(20, content)]]])
+    with pytest.raises(LimitError, match="deeper than 128"):
+        read(20, content, kind)
+    for _ in range(100):
+        content = PACK(["x", ["a"], [msgspec.msgpack.Ext(20, content)]])
+    with pytest.raises(LimitError, match="deeper than 128"):
+        read(20, content, kind)
+
+
+def test_forged_rows_are_what_the_reader_names_or_an_error() -> None:
+    """Whatever rows say of themselves, a reader gets its own type or an error, and in no more time for being nested."""
+    name = f"{__name__.partition('.')[0]}.Twin"
+    assert [[Twin(1), Twin(2)]] == read(20, PACK([name, ["a"], [[1, 2]]]), list[Twin])
+    assert [[Twin(1)]] == read(20, PACK(["os.system", ["a"], [[1]]]), list[Twin])
+    for names, columns in ((["b"], [[1]]), (["a", "b"], [[1], [2]]), (["a"], [["x"]]), (["__dict__"], [[{}]])):
+        with pytest.raises(MismatchError):
+            read(20, PACK([name, names, columns]), list[Twin])
+    content = PACK(["tests.Held", ["one", "many", "named", "pair"], [["x"], [[]], [{}], [None]]])
+    for _ in range(50):
+        inner = msgspec.msgpack.Ext(20, content)
+        content = PACK(["tests.Held", ["one", "many", "named", "pair"], [[None], [inner], [{}], [None]]])
+    with pytest.raises(MismatchError, match="got str"):
+        read(20, content, list[Held])
+    with pytest.raises(DamagedError):
+        read(_containers.SET, PACK([msgspec.msgpack.Ext(20, PACK([name, ["a"], [[1]]]))]), set[Twin])
+    for code, forged in ((_containers.TUPLE, [name, ["a"], [[1]]]), (20, [name, ["a"], [[1], [1]]])):
+        with pytest.raises(DamagedError):
+            read(code, PACK(msgspec.msgpack.Ext(20, PACK(forged))), list[Twin])
+
+
+def test_many_records_have_no_place_in_a_cell() -> None:
+    """Where nothing converts records, many of them are refused like one."""
+    with pytest.raises(EncodeError, match=r"\[0\]: .*a record in a cell"):
+        tree.dump(FLIGHTS)
+    with pytest.raises(DamagedError, match="records where there can be none"):
+        tree.load(PACK(msgspec.msgpack.Ext(20, PACK(["x", ["a"], [[1]]]))))
+
+
+def test_texts_that_many_records_share_are_counted(monkeypatch: pytest.MonkeyPatch, store: Store) -> None:
+    """What is shared by many is refused before it is written out once for each."""
+    text = "x" * 10_000
+    monkeypatch.setattr(_containers, "LARGEST", 1_000_000)
+    for value in ([Leg(text)] * 1000, [Box([Leg(text)] * 100)] * 100, [Box("")] * 20_000):
+        with pytest.raises(LimitError, match="as plain Python values"):
+            store.put(value, ADDRESS)
+    mixed = [Leg(text if n % 2 else "\ud800") for n in range(16)]
+    assert mixed == store.get(store.put(mixed, ADDRESS), list[Leg])

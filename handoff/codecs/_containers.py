@@ -15,11 +15,11 @@ from msgspec import Raw
 from msgspec.msgpack import Ext
 
 from handoff import records
-from handoff.codecs import Nestable, _nested, _records, _scalars
+from handoff.codecs import Nestable, _columns, _nested, _records, _scalars
 from handoff.codecs._scalars import Unencodable
 from handoff.config import DEEPEST
 from handoff.errors import LimitError
-from handoff.records import LONGEST_NAME, Member, Record, kind_of, name_of
+from handoff.records import CONTAINERS, LONGEST_NAME, Member, Record, kind_of, name_of
 from handoff.sizes import human_size
 
 #: The most bytes of MessagePack: the objects take some six times as much memory.
@@ -27,13 +27,12 @@ LARGEST = 1024**3
 #: Bytes of memory that a container, and each element in it, takes at the least.
 CONTAINER, POINTER = 56, 8
 #: Types that MessagePack has, as keys of a dict.
-NATIVE_KEYS = frozenset({str, int, float, bool, type(None), bytes})
+NATIVE_KEYS = _columns.SINGLE
 
 TUPLE, SET, FROZENSET, MAP = range(1, 5)
-RECORD, ENUM, NESTED = range(17, 20)
+RECORD, ENUM, NESTED, ROWS = range(17, 21)
 
 _BYTES = (str, bytes, bytearray)
-_CONTAINERS = frozenset({list, tuple, set, frozenset, dict})
 _LABEL = 40
 _PARTS = 3  # of a record, where the third matters
 
@@ -80,7 +79,7 @@ def decode(payload: bytes, limit: int) -> tuple[Any, bool]:
         if code <= MAP:
             return _unpack(code, nodes)
         holds_records = True
-        return _unpack_record(code, nodes)
+        return _columns.unpack(nodes) if code == ROWS else _unpack_record(code, nodes)
 
     load = msgspec.msgpack.Decoder(ext_hook=unpack).decode
     return load(payload), holds_records
@@ -115,11 +114,14 @@ class _Packer:
         self.weight = 0
         self._kinds: dict[type, Callable[[Any, int], Any]] = {
             list: self._list,
-            tuple: lambda value, depth: Ext(TUPLE, _dump(self._list(value, depth))),
+            tuple: lambda value, depth: Ext(TUPLE, _dump(self._nodes(value, depth))),
             set: lambda value, depth: Ext(SET, self._set(value, depth)),
             frozenset: lambda value, depth: Ext(FROZENSET, self._set(value, depth)),
             dict: self._dict,
         }
+        self._splitters: dict[type, _columns.Splitter | None] = {}
+        #: Whether a record was met that cannot be kept: from then on it is only looked for.
+        self._is_refused = False
 
     def pack(self, value: Any, depth: int) -> Any:
         kind = type(value)
@@ -131,7 +133,7 @@ class _Packer:
             return _scalars.pack(value)
         if depth == DEEPEST:
             raise too_deep()
-        self._size += CONTAINER + (len(value) * POINTER if kind in _CONTAINERS else 0)
+        self._size += CONTAINER + (len(value) * POINTER if kind in CONTAINERS else 0)
         check_size(self._size)
         return pack(value, depth + 1)
 
@@ -140,15 +142,19 @@ class _Packer:
         name = name_of(kind)
         if codec := _nested.codec_of(kind):
             self._kinds[kind] = lambda value, _: self._nested(codec, value)
-        elif kind_of(kind) == "enum":
-            self._kinds[kind] = self._member
-        elif take := _records.taker(kind):
-            self._kinds[kind] = lambda value, depth: Ext(RECORD, self._record(name, *take(value), depth))
-        if kind in self._kinds and not codec and not self._with_records:
+            return True
+        take = _records.taker(kind)
+        if take is None and kind_of(kind) != "enum":
+            return False
+        if not self._with_records:
             raise Unencodable(
                 f"{name}, a record in a cell", "Give its fields columns of their own, or convert it to a dict"
             )
-        return kind in self._kinds
+        self._kinds[kind] = self._member
+        if take is not None:
+            self._kinds[kind] = lambda value, depth: Ext(RECORD, self._record(name, *take(value), depth))
+            self._splitters[kind] = _columns.splitter(kind)
+        return True
 
     def _nested(self, codec: Nestable, value: Any) -> Ext:
         parts, weight = _nested.pack(codec, value)
@@ -176,7 +182,39 @@ class _Packer:
         single = _scalars.is_single(type(value._value_))
         return Ext(ENUM, _dump([name, value._name_, *([_scalars.pack(value._value_)] if single else ())]))
 
-    def _list(self, value: list[Any] | tuple[Any, ...], depth: int) -> list[Any]:
+    def _list(self, value: list[Any], depth: int) -> Any:
+        if len(value) >= _columns.FEWEST and not self._is_refused:
+            try:
+                rows = self._rows(value, depth)
+            except (Unencodable, KeyError, AttributeError):  # which record it is, is found one by one
+                self._is_refused = True
+            else:
+                return self._nodes(value, depth) if rows is None else rows
+        return self._nodes(value, depth)
+
+    def _rows(self, value: list[Any], depth: int) -> Ext | None:
+        """Give records of one class as their columns; None for a list of anything else."""
+        kind = type(value[0])
+        if _scalars.is_single(kind) or (kind not in self._kinds and not self._learn(kind)):
+            return None
+        splitter = self._splitters.get(kind)
+        apart = splitter.split(value) if splitter and {*map(type, value)} == {kind} else None
+        if splitter is None or apart is None:
+            return None
+        if depth == DEEPEST:
+            raise too_deep()
+        self._size += len(value) * (CONTAINER + len(splitter.names) * POINTER)
+        check_size(self._size)
+        columns: list[Any] = []
+        for get, (data, size) in zip(
+            apart.getters, _columns.native(apart, lambda size: check_size(self._size + size)), strict=True
+        ):
+            self._size += size
+            columns.append(self._list([*map(get, apart.states)], depth + 1) if data is None else Raw(data))
+        content = [name_of(kind), splitter.names, columns]
+        return Ext(ROWS, _dump(content if apart.given is None else [*content, apart.given]))
+
+    def _nodes(self, value: list[Any] | tuple[Any, ...], depth: int) -> list[Any]:
         packed: list[Any] = []
         for node in value:
             try:

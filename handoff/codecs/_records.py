@@ -36,7 +36,7 @@ def _take_attributes(kind: type, names: tuple[str, ...], *, plain: bool) -> Take
             f"{name_of(kind)}, a record that is a {name_of(bases[0])} too", "Make that a field of the record"
         )
     all_names = set(names)
-    hidden = [slot for slot in _slots(kind) if slot not in all_names]
+    hidden = [slot for slot in slots_of(kind) if slot not in all_names]
     get: Any = attrgetter(*names) if names else lambda _: ()
 
     def take(value: Any) -> tuple[dict[str, Any], None]:
@@ -54,7 +54,8 @@ def _take_attributes(kind: type, names: tuple[str, ...], *, plain: bool) -> Take
     return take
 
 
-def _slots(kind: type) -> list[str]:
+def slots_of(kind: type) -> list[str]:
+    """Name the slots of a class and of its bases, as attributes; of those that hold no state, none."""
     found: list[str] = []
     for base in kind.__mro__:
         slots = vars(base).get("__slots__", ())

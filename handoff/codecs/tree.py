@@ -24,7 +24,7 @@ from handoff.codecs._reading import Reading
 from handoff.codecs._scalars import Unencodable
 from handoff.config import DEEPEST, INLINE_SIZE
 from handoff.errors import DamagedError, EncodeError, HandoffError, LimitError
-from handoff.records import Member, Record, kind_of, name_of
+from handoff.records import CONTAINERS, Member, Record, Rows, kind_of, name_of
 from handoff.sizes import human_size
 from handoff.spool import Source
 
@@ -32,7 +32,7 @@ id: Final = "tree"
 
 _NATIVE_CONTAINERS = frozenset({dict, list})
 _NATIVE = NATIVE_KEYS | _NATIVE_CONTAINERS
-_CONTAINERS = frozenset({dict, list, tuple, set, frozenset})
+_HOLDERS = CONTAINERS | {Record, Rows}
 _TEXTS = frozenset({str, bytes})
 _BATCH = 100
 # Up to so many nodes, the lengths of texts are added up too: that is cheap, and shared ones can be huge together.
@@ -200,12 +200,18 @@ def _check_depth(value: object) -> None:
     level = [value]
     for _ in range(DEEPEST + 1):
         # What the collector does not track holds no other container: mostly, that ends the search at once.
-        level = [node for node in filter(gc.is_tracked, level) if type(node) in _CONTAINERS or type(node) is Record]
+        level = [node for node in filter(gc.is_tracked, level) if type(node) in _HOLDERS]
         if not level:
             return
-        level = [node.fields if type(node) is Record else node for node in level]
-        level = gc.get_referents(*level)
+        level = gc.get_referents(*map(_held, level))
     raise too_deep()
+
+
+def _held(node: Any) -> Any:
+    if type(node) is Rows:  # its records are a level, whatever they hold
+        holders = [not kinds.isdisjoint(_HOLDERS) for kinds in node.kinds]
+        return [[], *compress(node.columns, holders)]
+    return node.fields if type(node) is Record else node
 
 
 # --- for people -------------------------------------------------------------------------------------------------
