@@ -31,7 +31,7 @@ DIFFERENT: list[tuple[Any, Any]] = [
     (PureWindowsPath("A"), PureWindowsPath("a")), (np.float32(1), np.float64(1)), (np.zeros((2, 3)), np.zeros((3, 2))), (np.float64(0.0), np.float64(-0.0)), (np.datetime64(1, "s"), np.datetime64(1000, "ms")),
     (pd.DataFrame({"a": [1]}), pd.DataFrame({"a": [1.0]})), (pd.DataFrame({"a": [1]}), pd.DataFrame({"b": [1]})),
     (pd.DataFrame({"a": pd.Series([1, 2.0], dtype=object)}), pd.DataFrame({"a": pd.Series([1, 2], dtype=object)})),
-    (pa.table({"a": [1]}), pa.table({"a": [2]})), (pa.table({"a": [1]}), pa.table({"a": [1]}).replace_schema_metadata({"a": "b"})),
+    (pd.Series([1], name="a"), pd.Series([1], name="b")), (pa.table({"a": [1]}), pa.table({"a": [2]})), (pa.table({"a": [1]}), pa.table({"a": [1]}).replace_schema_metadata({"a": "b"})),
 ]  # fmt: skip
 
 

@@ -5,6 +5,7 @@ from __future__ import annotations
 import collections
 import datetime as dt
 import hashlib
+import io
 import json
 import struct
 import threading
@@ -146,6 +147,7 @@ REFUSED = [
     ([memoryview(b"")], "[0]", "memoryview"),
     ([np.longdouble(1)], "[0]", "longdouble"),
     ([np.array([object()])], "[0]", "dtype"),
+    ([np.add], "[0]", "ufunc"),
     (object, "", "the value: type"),
 ]
 
@@ -227,6 +229,14 @@ def test_a_payload_over_the_limit_is_refused(monkeypatch: pytest.MonkeyPatch, st
         store.put(["y" * 2000], ADDRESS, inline_limit=0)
     with pytest.raises(LimitError):
         store.get(handoff)
+
+
+def test_a_payload_alone_bears_no_header() -> None:
+    """Without a header, what a tree writes is its payload: what an inline handoff holds."""
+    sink = io.BytesIO()
+    ready = tree.encode([1, (2,)])
+    ready.write(sink, None)
+    assert ready.bare(1000) == sink.getvalue()
 
 
 def payload_of(data: bytes) -> Any:
