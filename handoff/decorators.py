@@ -13,6 +13,7 @@ from handoff import context, files, taskflow
 from handoff.address import RETURN_VALUE, Address
 from handoff.arguments import Loader, resolve_hint
 from handoff.config import check_limit
+from handoff.context import Task
 from handoff.errors import ConfigError
 from handoff.results import Sender
 from handoff.store import Store
@@ -114,13 +115,37 @@ def _wrap_async(function: Callable[..., Any], loader: Loader, sender: Sender) ->
 
 
 def _wrap_generator(function: Callable[..., Any], loader: Loader, sender: Sender) -> Callable[..., Any]:
-    @functools.wraps(function)
-    def wrapper(*args: Any, **kwargs: Any) -> Generator[Any, Any, Any]:
-        task = context.running(wrapper, kwargs)
+    def steps(task: Task | None, args: Any, kwargs: Any) -> Generator[Any, Any, Any]:
         with files.kept(task):
             args, kwargs = loader.load(args, kwargs)
             with context.inside(task):
                 result = yield from function(*args, **kwargs)
                 return sender.send(result, task)
 
+    @functools.wraps(function)
+    def wrapper(*args: Any, **kwargs: Any) -> Generator[Any, Any, Any]:
+        return (yield from _in_own_context(steps(context.running(wrapper, kwargs), args, kwargs)))
+
     return wrapper
+
+
+def _in_own_context(steps: Generator[Any, Any, Any]) -> Generator[Any, Any, Any]:
+    """Run the steps of a generator where what it sets is seen by none that runs between them."""
+    import contextvars
+
+    own = contextvars.copy_context()
+    step: Callable[[], Any] = functools.partial(steps.send, None)
+    while True:
+        try:
+            item = own.run(step)
+        except StopIteration as end:
+            return end.value
+        try:
+            sent = yield item
+        except GeneratorExit:
+            own.run(steps.close)
+            raise
+        except BaseException as error:  # noqa: BLE001 - whatever is thrown is for the steps
+            step = functools.partial(steps.throw, error)
+        else:
+            step = functools.partial(steps.send, sent)

@@ -51,6 +51,8 @@ def arrays(draw: Any) -> np.ndarray:
 @example(value=np.array(3.5))
 @example(value=np.zeros((0, 3)))
 @example(value=np.zeros(3, "V0"))
+@example(value=np.zeros(3, [("a", "U0"), ("b", "i4")])["a"])
+@example(value=np.zeros(2, "S0"))
 @example(value=np.array(["2013-01-01", "NaT"], "M8[D]"))
 @example(value=np.array([1, -1], ">i4"))
 @example(value=np.zeros(2, [("é€", "f4"), ("b", "i1", (2, 2))]))
@@ -105,6 +107,15 @@ REFUSED: dict[str, Any] = {
     "metadata": np.zeros(1, np.dtype("f8", metadata={"unit": "m"})),
     "aligned fields": np.zeros(1, np.dtype([("a", "i1"), ("b", "f8")], align=True)),
     "fields at one place": np.zeros(1, np.dtype({"names": ["a", "b"], "formats": ["i4", "i2"], "offsets": [0, 0]})),
+    "fields at one place beside a gap": np.zeros(
+        1, np.dtype({"names": ["a", "b"], "formats": ["i4", "i4"], "offsets": [0, 0], "itemsize": 8})
+    ),
+    "gaps between fields": np.zeros(
+        9, np.dtype({"names": ["a", "b"], "formats": ["i1", "i8"], "offsets": [0, 8], "itemsize": 32})
+    )[::2],
+    "gaps inside of fields": np.zeros(1, [("a", np.dtype({"names": ["b"], "formats": ["i1"], "itemsize": 4}), 2)]),
+    "metadata of a field": np.zeros(1, [("a", np.dtype("f8", metadata={"unit": "m"}))]),
+    "metadata of an element": np.zeros(1, [("a", np.dtype((np.dtype("f8", metadata={"unit": "m"}), 2)))]),
     "a mask": np.ma.masked_array([1, 2], [True, False]),
     "records": np.rec.array([(1, 2.0)]),
     "names without end": np.zeros(1, [(f"{n:04}" * 20, "i1") for n in range(900)]),
@@ -149,6 +160,11 @@ FORGED = {
     "a length beyond the end": b"\x93NUMPY\x03\x00" + b"\xff" * 4 + bytes(100),
     "objects": npy("{'descr': '|O', 'fortran_order': False, 'shape': (1,), }", bytes(8)),
     "a shape below zero": npy("{'descr': '<f8', 'fortran_order': False, 'shape': (-1, -1), }", bytes(8)),
+    "a shape of floats": npy("{'descr': '<f8', 'fortran_order': False, 'shape': (1.0,), }", bytes(8)),
+    "a shape of bools": npy("{'descr': '<f8', 'fortran_order': False, 'shape': (True,), }", bytes(8)),
+    "a shape that is a number": npy("{'descr': '<f8', 'fortran_order': False, 'shape': 1, }", bytes(8)),
+    "a shape that is a dict": npy("{'descr': '<f8', 'fortran_order': False, 'shape': {1: 1}, }", bytes(8)),
+    "an order that is a number": npy("{'descr': '<f8', 'fortran_order': 0, 'shape': (1,), }", bytes(8)),
     "a shape of texts": npy("{'descr': '<f8', 'fortran_order': False, 'shape': ('a',), }", bytes(8)),
     "a shape beyond the address space": npy("{'descr': '|V0', 'fortran_order': False, 'shape': (2**99,), }".replace("2**99", str(2**99))),
     "another spelling": npy("{'shape': (1,), 'descr': '<f8', 'fortran_order': False, }", bytes(8)),
@@ -189,6 +205,17 @@ def test_a_large_array_in_a_message_is_refused(store: Store) -> None:
     forged = Inline(codec="array", type="numpy.ndarray", sha256=hashlib.sha256(frame).hexdigest(), data=frame)
     with pytest.raises(LimitError, match="allowed"):
         store.get(forged)
+
+
+def test_too_little_memory_is_a_limit(monkeypatch: pytest.MonkeyPatch) -> None:
+    """An array that is whole and larger than the memory raises LimitError."""
+
+    def full(*_: Any, **__: Any) -> Any:
+        raise MemoryError
+
+    monkeypatch.setattr(np, "ndarray", full)
+    with pytest.raises(LimitError, match="more memory than there is"):
+        payload(GOOD)
 
 
 def test_without_numpy_the_extra_is_named(store: Store, monkeypatch: pytest.MonkeyPatch) -> None:

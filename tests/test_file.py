@@ -3,8 +3,11 @@
 from __future__ import annotations
 
 import asyncio
+import contextvars
+import functools
 import gc
 import os
+import threading
 import typing
 from collections.abc import Generator
 from pathlib import Path
@@ -159,6 +162,67 @@ def test_outside_a_task_files_stay_until_the_end(store: Store, model: Path) -> N
     assert path.exists()
 
 
+def test_a_file_may_be_removed_earlier(store: Store, model: Path) -> None:
+    """The block of a file that arrived removes its folder with it; one's own file stays, by a path in bytes too."""
+    with store.get(store.put(File(os.fsencode(model)), ADDRESS)) as arrived:
+        assert arrived.path.read_bytes() == model.read_bytes()
+    assert not arrived.path.parent.exists()
+    with File(model):
+        pass
+    assert model.exists()
+
+
+def test_a_thread_of_a_task_leaves_no_file(store: Store, model: Path) -> None:
+    """What a thread of a task's own gets goes with the task, and what comes when that has ended goes at once."""
+    handoff_ = store.put(File(model), ADDRESS)
+    ended = threading.Event()
+    seen: list[Any] = []
+
+    def get_late() -> None:
+        ended.wait(10)
+        with pytest.raises(FileNotFoundError):
+            store.get(handoff_)
+        assert store.get(handoff_, BinaryIO).closed
+
+    @offload(store=store)
+    def task() -> threading.Thread:
+        early = threading.Thread(target=lambda: seen.append(store.get(handoff_)))
+        early.start()
+        early.join()
+        assert seen[0].path.exists()
+        late = threading.Thread(target=contextvars.copy_context().run, args=[get_late])
+        late.start()
+        seen.append(late)
+
+    with handoff.run(dag_id="dag", run_id="run"):
+        task()
+    assert not seen[0].path.parent.exists()
+    ended.set()
+    seen[1].join()
+
+
+@pytest.mark.filterwarnings("ignore:.*multi-threaded.*fork")  # as Airflow does
+def test_a_fork_leaves_the_files_of_its_parent(store: Store, model: Path) -> None:
+    """A child that ends, after it got a file of its own, removes that and none of its parent's."""
+    handoff_ = store.put(File(model), ADDRESS)
+    got = store.get(handoff_)
+    reader, writer = os.pipe()
+    child = os.fork()
+    if child == 0:
+        try:
+            own = store.get(handoff_)
+            os.write(writer, os.fsencode(own))
+            for one in files._until_exit:
+                one.end()
+        finally:
+            os._exit(0)
+    os.waitpid(child, 0)
+    os.close(writer)
+    with open(reader, "rb") as pipe:
+        own = Path(os.fsdecode(pipe.read()))
+    assert (own.name, own.exists(), got.path.exists()) == ("model.onnx", False, True)
+
+
 def test_by_address_a_file_has_to_be_asked_for(store: Store, model: Path) -> None:
     """A file bears no header: by address it is read as a file or not at all."""
     store.put(File(model), ADDRESS)
@@ -188,6 +252,7 @@ def test_what_is_no_file_is_refused(store: Store, tmp_path: Path) -> None:
         pass
 
     for value, why in [
+        (File(tmp_path / "pipe", name=5), "names no file"),  # type: ignore[arg-type]
         (File(tmp_path / "none"), "No such file"),
         (File(tmp_path), "no regular file"),
         (File(tmp_path / "pipe"), "no regular file"),
@@ -200,7 +265,9 @@ def test_what_is_no_file_is_refused(store: Store, tmp_path: Path) -> None:
 
 def test_a_file_that_changes_while_it_is_read_is_refused(store: Store, model: Path) -> None:
     """A file that grows, shrinks or goes away on its way raises, and nothing is stored."""
-    for change in (lambda: model.write_bytes(b"short"), lambda: model.write_bytes(bytes(300_000)), model.unlink):
+    changes = (b"short", bytes(300_000), bytes(200_000))
+    for change in [*(functools.partial(model.write_bytes, data) for data in changes), model.unlink]:
+        model.write_bytes(b"x" * 200_000)
         ready = file.encode(File(model))
         change()
         with pytest.raises(EncodeError):

@@ -10,6 +10,7 @@ import sys
 import threading
 import types
 from collections.abc import Generator, Sequence
+from concurrent.futures import ThreadPoolExecutor
 from typing import TYPE_CHECKING, Any, TypedDict
 
 import pandas as pd
@@ -765,3 +766,40 @@ def test_classes_local_to_a_function_are_found(store: Store) -> None:
         take(*given)
     take.__wrapped__.__annotations__["there"] = There
     assert offload(store=store)(take.__wrapped__)(*given) == (Here(1), There(1))
+
+
+def test_what_runs_between_the_steps_of_a_generator_is_a_step_of_its_own(store: Store) -> None:
+    """Between the steps of a generator task other tasks hand over, and it may go on in another thread or be closed."""
+
+    @offload(store=store)
+    def steps(value: Any) -> Any:
+        try:
+            got = yield value
+        except KeyError:
+            got = yield "caught"
+        return (got,)
+
+    @offload(store=store)
+    def other() -> Any:
+        return (7.0,)
+
+    def finish(step: Any, *args: Any) -> Any:
+        with pytest.raises(StopIteration) as ended:
+            step(*args)
+        return store.get(ended.value.value)
+
+    with handoff.run(dag_id="dag", run_id="run", map_index=1):
+        first = steps(1)
+        assert next(first) == 1
+        assert other()["kind"] == "inline"
+    with handoff.run(dag_id="dag", run_id="run", map_index=2):
+        second = steps(2)
+        assert next(second) == 2
+    with handoff.run(dag_id="dag", run_id="run", map_index=3):
+        third = steps(3)
+        next(third)
+        third.close()
+    assert second.throw(KeyError()) == "caught"
+    with ThreadPoolExecutor(1) as threads:
+        assert threads.submit(finish, first.send, "a").result() == ("a",)
+    assert finish(second.send, "b") == ("b",)

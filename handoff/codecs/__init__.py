@@ -144,7 +144,7 @@ def header_of(source: Source) -> Header:
 
         return table.read_header(source)
     raise DamagedError(
-        "the bytes begin like no artifact",
+        "the bytes begin like no artifact: they are damaged, or a file that bears no header",
         remedy="Run the producer again; what is a file is read by its handoff, or as a handoff.File",
     )
 

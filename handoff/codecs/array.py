@@ -19,7 +19,8 @@ from handoff import artifact
 from handoff.artifact import Buffer, Header, Sink
 from handoff.codecs._reading import Reading
 from handoff.config import INLINE_SIZE
-from handoff.errors import DamagedError, DependencyError, EncodeError
+from handoff.errors import DamagedError, DependencyError, EncodeError, LimitError
+from handoff.sizes import human_size
 from handoff.spool import Source
 
 id: Final = "array"
@@ -128,8 +129,11 @@ def decode(source: Source, reading: Reading) -> Any:
         if dtype.itemsize * math.prod(shape) != payload.size - len(head):
             raise DamagedError("the array has another size than its header says")
         try:
-            array = numpy.empty(shape, dtype, order="F" if is_fortran else "C")
-        except (ValueError, MemoryError) as error:
+            # numpy.empty would make text of no length one character long.
+            array = numpy.ndarray(shape, dtype, order="F" if is_fortran else "C")
+        except MemoryError:
+            raise LimitError(f"the array of {human_size(payload.size)} needs more memory than there is") from None
+        except ValueError as error:
             raise DamagedError(f"the array cannot be made: {error}") from None
         content = _bytes_of(array)
         fill(memoryview(b"") if content is None else content)
@@ -138,7 +142,7 @@ def decode(source: Source, reading: Reading) -> Any:
 
 def _is_kept(dtype: Any) -> bool:
     """Whether a dtype is given back by its description."""
-    if dtype.hasobject or dtype.metadata:
+    if dtype.hasobject or not _is_packed(dtype):
         return False
     form = import_module("numpy.lib.format")
     try:
@@ -146,6 +150,15 @@ def _is_kept(dtype: Any) -> bool:
     except (TypeError, ValueError):
         return False
     return bool(dtype == back and repr(dtype) == repr(back))
+
+
+def _is_packed(dtype: Any) -> bool:
+    """Whether a dtype is without metadata and without gaps, in which anything may stand, at any depth."""
+    if dtype.subdtype is not None:
+        return dtype.metadata is None and _is_packed(dtype.subdtype[0])
+    parts = [dtype.fields[name][0] for name in dtype.names or ()]
+    is_filled = not parts or sum(part.itemsize for part in parts) == dtype.itemsize
+    return dtype.metadata is None and is_filled and all(map(_is_packed, parts))
 
 
 def _is_fortran(array: Any) -> bool:
@@ -181,7 +194,13 @@ def _read_head(head: bytes, text: bytes) -> tuple[Any, tuple[int, ...], bool]:
         known = ast.literal_eval(text.decode("latin-1" if head[len(_MAGIC) :].startswith(_OLD) else "utf-8"))
         dtype = import_module("numpy.lib.format").descr_to_dtype(known["descr"])
         shape, is_fortran = known["shape"], known["fortran_order"]
-        if _is_kept(dtype) and _head_of(dtype, shape, is_fortran=is_fortran) == head:
+        is_shape = type(shape) is tuple and all(type(length) is int and length >= 0 for length in shape)
+        if (
+            is_shape
+            and type(is_fortran) is bool
+            and _is_kept(dtype)
+            and _head_of(dtype, shape, is_fortran=is_fortran) == head
+        ):
             return dtype, shape, is_fortran
     except (ValueError, TypeError, LookupError, SyntaxError, RecursionError, MemoryError, EncodeError) as error:
         raise DamagedError(f"the array's header cannot be read: {error}") from None

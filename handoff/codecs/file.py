@@ -27,10 +27,11 @@ class Upload:
 
     type = _TYPE
 
-    def __init__(self, file: File, size: int) -> None:
+    def __init__(self, file: File, state: tuple[int, ...]) -> None:
         self._file = file
+        self._state = state
         self.file_name = file.name
-        self.raw_size = size
+        self.raw_size = state[-1]
 
     def preview(self) -> str:
         return f"{self._file.name}, {human_size(self.raw_size)}"
@@ -46,15 +47,15 @@ class Upload:
         self._copy(sink)
 
     def _copy(self, sink: Sink) -> None:
-        left = self.raw_size
         try:
-            with open(self._file.path, "rb", buffering=0) as file:
-                while piece := file.read(PIECE):
-                    left -= len(piece)
-                    sink.write(piece)
+            file = open(self._file.path, "rb", buffering=0)  # noqa: SIM115 - what goes wrong below is not of the opening
         except OSError as error:
             raise _refuse(self._file, str(error)) from error
-        if left:
+        with file:
+            while piece := file.read(PIECE):
+                sink.write(piece)
+            is_as_it_was = _state(os.fstat(file.fileno())) == self._state
+        if not is_as_it_was:
             raise _refuse(self._file, "it was written to while it was read")
 
 
@@ -72,7 +73,7 @@ def encode(value: Any) -> Upload:
         raise _refuse(value, str(error)) from error
     if not stat.S_ISREG(status.st_mode):
         raise _refuse(value, "it is no regular file")
-    return Upload(value, status.st_size)
+    return Upload(value, _state(status))
 
 
 def decode(source: Source, reading: Reading) -> Any:
@@ -95,6 +96,11 @@ def decode(source: Source, reading: Reading) -> Any:
     else:
         shutil.copyfile(source.name, arrived)
     return arrived.path if files.is_path(reading.type) else arrived
+
+
+def _state(status: os.stat_result) -> tuple[int, ...]:
+    """Give what changes when a file is written to; its size comes last."""
+    return status.st_dev, status.st_ino, status.st_mtime_ns, status.st_size
 
 
 def _refuse(file: File, why: str) -> EncodeError:
