@@ -104,7 +104,8 @@ def test_a_task_killed_amid_writing_is_made_good_by_its_retry(
     assert sent.attempt == 2
     assert rows["check", -1, "return_value"] == "identical"
     assert list(Store(root).list("killed")) == [Address("killed", run_id, "large")]
-    assert [path.stat().st_size for path in (root / ".tmp").iterdir()] == [sent.size // 2]
+    (left,) = (root / ".tmp").iterdir()
+    assert 32 * 1024 <= left.stat().st_size < sent.size
 
 
 def test_another_dag_takes_what_one_hands_over(airflow: Services, finished: Callable[[str], str]) -> None:
