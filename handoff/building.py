@@ -103,8 +103,9 @@ def typed_dict(kind: Any, of: _Of) -> Convert:
     def convert(value: Any, mode: int) -> Any:
         if type(value) is not dict:
             return refuse(value, mode, wanted)
+        fields.check(value)
+        _check_missing(required - value.keys(), wanted)
         found = fields.convert(value, mode)
-        _check_missing(required - found.keys(), wanted)
         return value if all(found[name] is node for name, node in value.items()) else found
 
     return convert
@@ -150,6 +151,9 @@ class _Plan:
         self._name = name_of(kind)
         self._mark = records.kind_of(kind) or ""
         self._fields = {field.name: field for field in records.fields_of(kind)}
+        #: Those that must be there, and of them those that a constructor takes.
+        self._needed_at_all = {name for name, field in self._fields.items() if not field.default}
+        self._needed = {name for name in self._needed_at_all if self._fields[name].init}
         types = {name: of(field.hint) for name, field in self._fields.items()}
         self._others: FieldType | None = None
         if self._mark == "pydantic":
@@ -176,13 +180,16 @@ class _Plan:
         is_own = value.name == self._name
         if not is_own and (mode & NAMED or _has_subclass(self._kind, value.name)):
             raise Misfit(f"expected {self.wanted}, got {value.name}")
+        self._stored.check(value.fields, self._others)
+        missing = self._needed_at_all if is_own else self._needed
+        _check_missing(missing - value.fields.keys(), self.wanted)
         found = self._stored.convert(value.fields, mode, self._others)
         if not is_own:
             return self._construct(found)
         given = list(found) if value.given is None else value.given
         for name, field in self._fields.items():
             if name not in found:
-                found[name] = self._default(field)
+                found[name] = _call(typing.cast("Any", field.default), self.wanted)
         return _call(self._restore, self.wanted, self._kind, found, given)
 
     def of_rows(self, rows: Rows, mode: int) -> list[Any] | None:
@@ -214,6 +221,8 @@ class _Plan:
         config = getattr(self._kind, "__struct_config__", None)
         if config and config.tag is not None and value.get(config.tag_field) == config.tag:
             value = {name: node for name, node in value.items() if name != config.tag_field}
+        self._plain.check(value)
+        _check_missing(self._needed - {self._names[key] for key in value}, self.wanted)
         found = self._plain.convert(value, mode)
         return self._construct({self._names[key]: node for key, node in found.items()})
 
@@ -229,10 +238,6 @@ class _Plan:
         return _call(model.model_validate, self.wanted, value)
 
     def _construct(self, found: dict[str, Any]) -> Any:
-        missing = [
-            name for name, field in self._fields.items() if name not in found and not field.default and field.init
-        ]
-        _check_missing(missing, self.wanted)
         if self._mark == "pydantic":
             private = [name for name in self._kind.__private_attributes__ if name in found]
             if private:
@@ -245,11 +250,6 @@ class _Plan:
                 object.__setattr__(made, name, node)
         return made
 
-    def _default(self, field: Field) -> Any:
-        if field.default is None:
-            _check_missing([field.name], self.wanted)
-        return _call(typing.cast("Any", field.default), self.wanted)
-
 
 class _Fields:
     """Gives the fields of a record, or the values of a dict, each as its own type."""
@@ -261,6 +261,11 @@ class _Fields:
         #: Names and types of values that need no further look: most rows of many are alike.
         self._seen: set[tuple[Any, ...]] = set()
 
+    def check(self, nodes: dict[Any, Any], others: FieldType | None = None) -> None:
+        """Refuse names that are unknown, before any of the values is looked at. Raises: `Misfit`."""
+        if others is None and not nodes.keys() <= self.types.keys():
+            raise _unknown(next(name for name in nodes if name not in self.types), self.wanted)
+
     def convert(self, nodes: dict[Any, Any], mode: int, others: FieldType | None = None) -> dict[str, Any]:
         shape = (*nodes, *map(type, nodes.values()))
         if shape in self._seen:
@@ -268,9 +273,7 @@ class _Fields:
         found: dict[str, Any] = {}
         is_plain = len(self._seen) < _MOST_SHAPES
         for name, node in nodes.items():
-            own = self.types.get(name, others)
-            if own is None:
-                raise _unknown(name, self.wanted)
+            own = typing.cast("FieldType", self.types.get(name, others))
             if type(node) in own.as_they_are:
                 found[name] = node
                 continue

@@ -13,12 +13,11 @@ import types
 import typing
 from collections import abc
 from collections.abc import Callable, Iterable, Mapping
-from pathlib import Path, PurePath, PurePosixPath, PureWindowsPath
 from typing import Any
 from uuid import UUID
 
-from handoff import building, hints, records
-from handoff.building import GIVEN, JSON, NAMED, PLAIN, AtNode, Convert, ConvertRows, FieldType, Misfit, expected
+from handoff import building, choosing, hints, records, singles
+from handoff.building import GIVEN, PLAIN, AtNode, Convert, ConvertRows, FieldType, Misfit, expected
 from handoff.config import DEEPEST
 from handoff.errors import ConfigError, LimitError, MismatchError
 from handoff.records import Member, Record, Rows
@@ -34,14 +33,6 @@ _SINGLE: frozenset[Any] = frozenset(
 )
 _STAND_FOR: Mapping[Any, Any] = {Rows: list}
 _FREE: Mapping[Any, Any] = {}
-_READ: dict[Any, Callable[[Any], Any]] = {
-    dt.datetime: dt.datetime.fromisoformat,
-    dt.date: dt.date.fromisoformat,
-    dt.time: dt.time.fromisoformat,
-    UUID: UUID,
-    decimal.Decimal: decimal.Decimal,
-    **{kind: kind for kind in (PurePath, Path, PurePosixPath, PureWindowsPath)},
-}
 
 
 def of_decoded(value: Any, hint: Any, *, holds_records: bool) -> Any:
@@ -119,7 +110,7 @@ class _Types:
             return self._record(origin, tuple(_bare(argument, _FREE) for argument in arguments))
         if arguments and (make := self._container_of(origin)):
             return make(hint, arguments)
-        return _FEW.get(origin) or _leaf(origin)
+        return singles.FEW.get(origin) or singles.leaf(origin)
 
     def _container_of(self, origin: Any) -> Callable[[Any, tuple[Any, ...]], Convert] | None:
         if origin is tuple:
@@ -270,7 +261,7 @@ class _Types:
             alone = (
                 by_name.get(value.name, ()) if is_record else by_type.get(_STAND_FOR.get(type(value), type(value)), ())
             )
-            return alone[0](value, mode) if len(alone) == 1 else _only(each, value, mode, expected(hint))
+            return alone[0](value, mode) if len(alone) == 1 else choosing.only(each, value, mode, expected(hint))
 
         def choose_of_each(rows: Rows, mode: int) -> list[Any] | None:
             alone = by_name.get(rows.name, ())
@@ -278,28 +269,6 @@ class _Types:
 
         self._many[choose] = choose_of_each
         return choose
-
-
-def _only(each: list[Convert], value: Any, mode: int, wanted: str) -> Any:
-    """Give a value as the one type of several that it fits: by the recorded names first, else by its structure."""
-    found: list[Any] = []
-    misfits: dict[str, Misfit] = {}
-    for tried in dict.fromkeys((mode | NAMED, mode)):
-        for convert in each if not found else ():
-            try:
-                found.append(convert(value, tried))
-            except Misfit as misfit:
-                misfits[misfit.path] = misfit
-    if any(one is value for one in found):
-        return value
-    if len(found) > 1 and any(found):
-        raise Misfit(f"expected {wanted}, and the value fits more than one of them")
-    if found:
-        return found[0]
-    misfits.pop("", None)
-    if len(misfits) == 1:
-        raise misfits.popitem()[1]
-    return building.refuse(value, mode, wanted)
 
 
 def _bare(hint: Any, bound: Mapping[Any, Any]) -> Any:
@@ -340,52 +309,3 @@ def _unique(kind: Any, elements: list[Any]) -> Any:
     if len(found) != len(elements):
         raise Misfit("expected distinct elements, and two are equal")
     return found
-
-
-# --- single values ----------------------------------------------------------------------------------------------
-
-
-def _anything(value: Any, mode: int) -> Any:
-    if not mode & GIVEN and (record := records.found_in(value)):
-        raise Misfit(
-            f"holds a record ({record.name}), and the type here names none", "Annotate it with the record's type"
-        )
-    return value
-
-
-def _int(value: Any, mode: int) -> Any:
-    if isinstance(value, int) and not (mode & JSON and type(value) is bool):
-        return value
-    return building.refuse(value, mode, "int")
-
-
-def _float(value: Any, mode: int) -> Any:
-    if isinstance(value, float):
-        return value
-    if isinstance(value, int) and not (mode & JSON and type(value) is bool):
-        return float(value) if mode & JSON and -(2**53) <= value <= 2**53 else value
-    return building.refuse(value, mode, "float")
-
-
-def _leaf(kind: Any) -> Convert:
-    if not isinstance(kind, type) or kind is object or hasattr(kind, "__get_pydantic_core_schema__"):
-        return _anything
-    read = _READ.get(kind)
-
-    def convert(value: Any, mode: int) -> Any:
-        try:
-            if isinstance(value, kind):
-                return _anything(value, mode)
-        except TypeError:  # a protocol, say, that cannot be asked
-            return _anything(value, mode)
-        if mode & PLAIN and read and (type(value) is str or (kind is decimal.Decimal and type(value) is int)):
-            try:
-                return read(value)
-            except (ValueError, ArithmeticError):
-                raise Misfit(f"expected {expected(kind)}, got {value!r:.60}") from None
-        return building.refuse(value, mode, expected(kind))
-
-    return convert
-
-
-_FEW: dict[Any, Convert] = {Any: _anything, int: _int, float: _float}

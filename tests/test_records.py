@@ -41,6 +41,7 @@ from hypothesis import strategies as st
 
 from handoff import Address, ConfigError, DamagedError, DependencyError, EncodeError, LimitError, MismatchError, Store
 from handoff.codecs import Reading, _containers, tree
+from handoff.records import name_of
 from handoff.spool import Source
 from handoff.testing import same
 
@@ -442,7 +443,7 @@ MISMATCHES: list[tuple[Any, Any, str, str]] = [
     (Bits(9), Level, "", "none of these"), ((1, LEG), tuple[str, Leg], "[0]", "expected str, got int"), ((LEG,), tuple[Leg, int], "", "got 1 elements"), ([], tuple[Leg], "", "got 0 elements"),
     ({LEG}, list[Leg], "", "expected list[Leg], got set"), ({LEG: 1}, dict[str, int] | dict[Flight, int], "", ""), ({"a": LEG}, list[Leg], "", "got dict"), ([FLIGHT], dict[str, Flight], "", "got list"),
     (FLIGHT, Frozen, "number", "no such field"), (FLIGHT, Literal[Colour.RED], "", "expected Literal"), (3, Flight, "", "expected Flight, got int"), (None, Flight, "", "got None"), ("x", Flight | None, "", "expected Flight | None, got str"),
-    ({Seat(1): 1}, dict[Box, int], "keys()[0].row", "no such field"), ({Leg("a"), Leg("b")}, set[Old], "{0}", ""), ({"a": 1}, Row, "a", "no such field"), ({}, Row, "price", "missing"), ({"b": 1}, Loosely, "b", "expected str"), ({"b": ""}, Loosely, "a", "missing"), ([1], Row, "", "expected Row, got list"),
+    ({Seat(1): 1}, dict[Box, int], "keys()[0].row", "no such field"), ({Leg("a"), Leg("b")}, set[Old], "{0}", ""), ({"a": 1}, Row, "a", "no such field"), ({}, Row, "price", "missing"), ({"a": 1, "b": 1}, Loosely, "b", "expected str"), ({"b": ""}, Loosely, "a", "missing"), ([1], Row, "", "expected Row, got list"),
     (Airport(code="a"), Mine, "_cache", "Mine has no such field"), ({"a": ""}, Loosely, "a", "expected int"), (Loose(a=1, b=2), Airport, "a", "no such field"), (Airport(code="a"), Loose, "", ""), (Airport(code="a"), renamed("A", [("code", str), ("km", float), ("x", int)]), "_cache", "no such field"), (Box(1), Typed[str], "held", "expected str"),
     (Tagged(flight_number=1), Aliased, "flight_number", "no such field"), (Box([1]), Box[Row], "held", "expected Row, got list"), (Twin("x"), Twin | Colour, "a", "expected int, got str"), (Box(1), list[Flight] | Box[str], "held", "expected str, got int"),
 ]  # fmt: skip
@@ -533,6 +534,67 @@ def test_a_record_is_read_as_another_type_of_the_same_fields(value: Any, kind: A
                 else Leg._fields
             )
             assert [getattr(value, n, None) for n in names] == [getattr(got, n, None) for n in names]
+
+
+@dataclasses.dataclass
+class Add:
+    left: Add | Mul | int
+    right: Add | Mul | int = 0
+
+
+@dataclasses.dataclass
+class Mul:
+    left: Add | Mul | int
+    right: Add | Mul | int = 0
+    by: int | None = None
+
+
+def test_a_deep_union_is_read_in_a_time_that_grows_with_the_value(store: Store) -> None:
+    """Of types that hold each other, each part is tried once: by plain data, by records of other names, by a misfit."""
+    plain: Any = {"left": 1, "by": 2}
+    wanted = Mul(1, by=2)
+    for _ in range(50):
+        plain, wanted = {"left": plain, "right": 3, "by": None}, Mul(wanted, 3)
+    assert wanted == store.get(plain, Add | Mul)
+    many: Any = {"left": 1}
+    for _ in range(100):
+        many = {"left": many}
+    with pytest.raises(MismatchError, match="fits more than one"):
+        store.get(many, Add | Mul)
+    odd = renamed("Odd", [("left", Any), ("right", Any)])
+    stored = odd(1, "x")
+    for _ in range(100):
+        stored = odd(stored, 1)
+    with pytest.raises(MismatchError, match=r"expected Add \| Mul"):
+        store.get(store.put(stored, ADDRESS), Add | Mul)
+    odd = renamed("Odd", [("many", Any)])
+    rows: Any = []
+    for _ in range(30):
+        rows = [odd(rows), *[odd([])] * 15]
+    found: Any = store.get(store.put(rows, ADDRESS), list[Branch | Twig])
+    for _ in range(30):
+        assert [Branch] * 16 == [*map(type, found)]
+        found = found[0].many
+
+
+@dataclasses.dataclass
+class Branch:
+    many: list[Branch | Twig]
+
+
+@dataclasses.dataclass
+class Twig:
+    many: list[Branch | Twig]
+    leaf: int
+
+
+def test_paths_of_one_dag_file_make_no_other_type(store: Store) -> None:
+    """What Airflow puts before the name of a DAG's module, by its path, is no part of a record's name."""
+    kinds = [renamed("Base", [("a", int)]) for _ in range(2)]
+    for kind, digest in zip(kinds, ("0a1b", "ff99"), strict=True):
+        kind.__module__ = f"unusual_prefix_{digest}_my_dag"
+    assert kinds[1](1) == store.get(store.put(kinds[0](1), ADDRESS), Plane | kinds[1])
+    assert ["my_dag.Base"] * 2 == [name_of(kind) for kind in kinds]
 
 
 def test_a_type_may_grow_fields_with_defaults(store: Store) -> None:
