@@ -19,7 +19,7 @@ from uuid import UUID
 from handoff import building, choosing, hints, records, singles
 from handoff.building import GIVEN, PLAIN, AtNode, Convert, ConvertRows, FieldType, Misfit, expected
 from handoff.config import DEEPEST
-from handoff.errors import ConfigError, LimitError, MismatchError
+from handoff.errors import LimitError, MismatchError
 from handoff.records import Member, Record, Rows
 
 _UNIONS = (types.UnionType, typing.Union)
@@ -38,14 +38,14 @@ _FREE: Mapping[Any, Any] = {}
 def of_decoded(value: Any, hint: Any, *, holds_records: bool) -> Any:
     """Give a decoded value as the type that its reader asks for.
 
-    Raises: `MismatchError` naming the path; `ConfigError` where it holds records and the type names none.
+    Raises: `MismatchError` naming the path, or what to write where it holds records and the type names none.
     """
     convert = _converter(hint)
     if convert is not None:
         return _run(convert, value, PLAIN)
     if holds_records:
         suggested = records.suggest(value)
-        raise ConfigError(
+        raise MismatchError(
             f"the value holds records ({records.found_in(value).name}), which are read as a type that the reader names"
             + ("" if hint is Any else f", and {expected(hint)} names none"),
             remedy=f"Annotate the parameter: {suggested}; or call store.get(…, type={suggested})",

@@ -39,7 +39,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from handoff import Address, ConfigError, DamagedError, DependencyError, EncodeError, LimitError, MismatchError, Store
+from handoff import Address, DamagedError, DependencyError, EncodeError, LimitError, MismatchError, StaleError, Store
 from handoff.codecs import Reading, _containers, tree
 from handoff.records import name_of
 from handoff.spool import Source
@@ -513,7 +513,7 @@ def test_a_record_that_is_read_as_no_type_asks_for_an_annotation(value: Any, kin
     for limit in (48 * 1024, 0):
         handoff = store.put(value, ADDRESS, inline_limit=limit)
         for asked in (Any, dict, dict[str, Any], list, list[int] | None, object):
-            with pytest.raises(ConfigError, match="Annotate the parameter: ") as caught:
+            with pytest.raises(MismatchError, match="Annotate the parameter: ") as caught:
                 store.get(handoff, asked)
             assert kind in str(caught.value)
 
@@ -616,6 +616,15 @@ def test_a_default_of_another_type_is_kept(store: Store) -> None:
     assert same(kind(), store.get(store.put(kind(), ADDRESS), kind))
     with pytest.raises(MismatchError, match="b: expected int, got str"):
         store.get(store.put(kind(1.0, "y"), ADDRESS), kind)
+
+
+def test_records_that_were_overwritten_are_stale(store: Store) -> None:
+    """Where newer records stand in place of older ones, the older handoff says so, whatever type it is read as."""
+    old = store.put([Twin(1)], ADDRESS, inline_limit=0)
+    store.put([Twin(2)], ADDRESS, inline_limit=0)
+    for asked in (Any, list[Twin]):
+        with pytest.raises(StaleError, match="was overwritten"):
+            store.get(old, asked)
 
 
 def test_classes_that_are_local_work(store: Store) -> None:
@@ -971,7 +980,7 @@ def test_many_records_that_are_read_as_no_type_ask_for_an_annotation(store: Stor
     handoff = store.put(FLIGHTS, ADDRESS, inline_limit=0)
     assert "[Flight(…), Flight(…), Flight(…), Flight(…), Flight(…), Flight(…), …]" == handoff.preview
     for asked in (Any, list, list[int], object):
-        with pytest.raises(ConfigError, match=r"Annotate the parameter: list\[Flight\]"):
+        with pytest.raises(MismatchError, match=r"Annotate the parameter: list\[Flight\]"):
             store.get(handoff, asked)
 
 
