@@ -6,7 +6,9 @@ import typing
 from collections.abc import Callable, Iterable
 from typing import Any, NamedTuple
 
-from handoff import hints, records, restoring
+from msgspec import UNSET
+
+from handoff import hints, models, records, restoring
 from handoff.hints import Hint
 from handoff.records import Field, Located, Member, Record, Rows, name_of
 
@@ -123,7 +125,9 @@ def member(kind: Any) -> Convert:
             return found
         if isinstance(value, kind):
             return value
-        if mode & PLAIN and (records.is_flag(kind) or any(_is_value(one._value_, value) for one in kind)):
+        if mode & PLAIN and (
+            type(value) is int if records.is_flag(kind) else any(_is_value(one._value_, value) for one in kind)
+        ):
             return _call(kind, wanted, value)
         return refuse(value, mode, wanted)
 
@@ -134,7 +138,9 @@ def _member_of(kind: Any, stored: Member) -> Any:
     """Give the member of the recorded name, unless its value is another by now."""
     if isinstance(stored.member, str):
         found = kind.__members__.get(stored.member)
-        return found if stored.value is None or (found is not None and _is_value(found._value_, stored.value)) else None
+        return (
+            found if stored.value is UNSET or (found is not None and _is_value(found._value_, stored.value)) else None
+        )
     if not records.is_flag(kind) or type(stored.value) is not int:
         return None
     found = _call(kind, expected(kind), stored.value)
@@ -155,21 +161,28 @@ class _Plan:
         self._needed_at_all = {name for name, field in self._fields.items() if not field.default}
         self._needed = {name for name in self._needed_at_all if self._fields[name].init}
         types = {name: of(field.hint) for name, field in self._fields.items()}
+        private: dict[str, Field] = {}
         self._others: FieldType | None = None
         if self._mark == "pydantic":
             anything = of(Hint(Any, kind))
-            types |= dict.fromkeys(kind.__private_attributes__, anything)
+            annotated = hints.of_class(kind)
+            for name in kind.__private_attributes__:
+                own = of(annotated.get(name) or Hint(Any, kind))
+                types[name] = own if own.names_record else anything
+                private[name] = Field(name, Hint(Any, kind), None, kind.__private_attributes__[name].get_default)
             self._others = anything if kind.model_config.get("extra") == "allow" else None
         stored = {name: own._replace(as_they_are=_exact(own.as_they_are)) for name, own in types.items()}
-        self._stored = _Fields(self.wanted, stored, self._fields)
+        self._stored = _Fields(self.wanted, stored, self._fields | private)
         #: What the fields are called in plain data.
-        self._names = {key: one.name for one in self._fields.values() for key in (one.name, one.key) if one.init}
+        self._names: dict[str, str | None] = {
+            key: one.name for one in self._fields.values() for key in (one.name, one.key) if one.init
+        }
         if self._mark == "pydantic":
-            self._names = _aliases(kind)
+            self._names = models.aliases(kind)
         seen = {
             key: types[name]
             for key, name in self._names.items()
-            if self._mark != "pydantic" or types[name].names_record
+            if name is not None and (self._mark != "pydantic" or types[name].names_record)
         }
         self._plain = _Fields(self.wanted, seen, {})
         self._restore = restoring.one(kind)
@@ -224,12 +237,12 @@ class _Plan:
         self._plain.check(value)
         _check_missing(self._needed - {self._names[key] for key in value}, self.wanted)
         found = self._plain.convert(value, mode)
-        return self._construct({self._names[key]: node for key, node in found.items()})
+        return self._construct({str(self._names[key]): node for key, node in found.items()})
 
     def _of_json(self, value: Any, mode: int) -> Any:
         model = self._kind
         if type(value) is dict and not self.is_root:
-            unknown = [name for name in value if self._names and name not in self._names]
+            unknown = [name for name in value if name not in self._names]
             if unknown and model.model_config.get("extra") is None:
                 raise _unknown(unknown[0], self.wanted)
             # Its own validators see to the rest; but unknown fields of a record in it would go unnoticed.
@@ -242,7 +255,7 @@ class _Plan:
             private = [name for name in self._kind.__private_attributes__ if name in found]
             if private:
                 raise _unknown(private[0], self.wanted)
-            return _call(_validate, self.wanted, self._kind, found)
+            return _call(models.validate, self.wanted, self._kind, found)
         named = {field.init: found[name] for name, field in self._fields.items() if field.init and name in found}
         made = _call(self._kind, self.wanted, **named)
         for name, node in found.items():
@@ -326,7 +339,10 @@ def _check_missing(names: Iterable[str], wanted: str) -> None:
 
 
 def _is_value(one: Any, other: Any) -> bool:
-    """Whether two single values are the same; NaN is itself."""
+    """Whether two values, or those in two containers, are the same; NaN is itself."""
+    if type(one) is type(other) and type(one) in (list, tuple, dict):
+        nodes, others = (one, other) if type(one) is not dict else ([*one.values(), *one], [*other.values(), *other])
+        return len(nodes) == len(others) and all(map(_is_value, nodes, others))
     return type(one) is type(other) and bool(one == other or (one != one and other != other))  # noqa: PLR0124 - NaN
 
 
@@ -356,25 +372,3 @@ def _call(make: Callable[..., Any], wanted: str, /, *args: Any, **kwargs: Any) -
             for key in reversed(first["loc"]):
                 misfit = misfit.below(f"[{key}]" if isinstance(key, int) else step(key))
         raise misfit from None
-
-
-def _validate(model: Any, found: dict[str, Any]) -> Any:
-    """Let a model check what is known by the names of its fields, whatever its aliases."""
-    by_alias = {field.validation_alias or name: name for name, field in model.model_fields.items()}
-    named = {alias: found[name] for alias, name in by_alias.items() if name in found}
-    others = {name: node for name, node in found.items() if name not in model.model_fields}
-    return model.model_validate({**named, **others})
-
-
-def _aliases(model: Any) -> dict[str, str]:
-    """Give what a model's fields are called in data; nothing where that is more than names."""
-    config = model.model_config
-    by_name = config.get("populate_by_name") or config.get("validate_by_name")
-    found: dict[str, str] = {}
-    for name, field in model.model_fields.items():
-        alias = field.validation_alias or name
-        choices: Any = getattr(alias, "choices", [alias])
-        if not all(isinstance(choice, str) for choice in choices):
-            return {}
-        found.update((choice, name) for choice in (*choices, *([name] if by_name else [])))
-    return found

@@ -31,6 +31,7 @@ _SINGLE: frozenset[Any] = frozenset(
     {str, int, float, bool, type(None), bytes, bytearray, complex, decimal.Decimal, UUID}
     | {dt.datetime, dt.date, dt.time, dt.timedelta}
 )
+_BARE = (tuple, set, frozenset)
 _STAND_FOR: Mapping[Any, Any] = {Rows: list}
 _FREE: Mapping[Any, Any] = {}
 
@@ -73,9 +74,7 @@ def _run(convert: Convert, value: Any, mode: int) -> Any:
 
 
 def _converter(hint: Any) -> Convert | None:
-    if hint is Any:
-        return None
-    return _compiled(hint)
+    return None if hint is Any else _compiled(hints.hashable(hint))
 
 
 @functools.lru_cache(maxsize=256)
@@ -94,20 +93,41 @@ class _Types:
         self._known: dict[Any, list[Convert]] = {}
         #: What makes many records at once, by the function that makes one.
         self._many: dict[Convert, ConvertRows] = {}
+        #: Those of aliases, which may hold themselves as well, and whether they name records.
+        self._aliases: dict[Any, tuple[Convert, bool]] = {}
 
     def of(self, hint: Any, bound: Mapping[Any, Any] = _FREE) -> Convert:
         """Give the function for a type, in which type variables stand for what they are bound to."""
+        if hints.alias_of(hint) is None:
+            return self._of(hint, bound)
+        hint = hints.hashable(hints.substitute(hint, bound))
+        if hint in self._aliases:
+            convert, names_record = self._aliases[hint]
+            self.name_records |= names_record
+            return convert
+        cell: list[Convert] = []
+        self._aliases[hint] = self._later(cell), False  # it may hold itself
+        before, self.name_records = self.name_records, False
+        cell.append(self._of(hint, _FREE))
+        self._aliases[hint] = cell[0], self.name_records
+        self.name_records |= before
+        return cell[0]
+
+    def _of(self, hint: Any, bound: Mapping[Any, Any]) -> Convert:
         hint = _bare(hint, bound)
         origin, arguments = typing.get_origin(hint) or hint, typing.get_args(hint)
         if hint is None or hint is types.NoneType:
             return lambda value, mode: value if value is None else building.refuse(value, mode, "None")
         if origin in _UNIONS:
-            return self._union(hint, [_bare(argument, _FREE) for argument in arguments])
+            return self._union(hint, arguments)
         if origin is typing.Literal:
             return self._literal(hint, arguments)
         if records.kind_of(origin):
             self.name_records = True
-            return self._record(origin, tuple(_bare(argument, _FREE) for argument in arguments))
+            return self._record(origin, tuple(hints.hashable(_bare(argument, _FREE)) for argument in arguments))
+        if hint in _BARE:
+            hint = origin[(Any, ...) if origin is tuple else Any]
+            arguments = typing.get_args(hint)
         if arguments and (make := self._container_of(origin)):
             return make(hint, arguments)
         return singles.FEW.get(origin) or singles.leaf(origin)
@@ -122,11 +142,8 @@ class _Types:
     def _record(self, kind: Any, arguments: tuple[Any, ...]) -> Convert:
         key = kind, arguments
         if key in self._known:
-            cell = self._known[key]
-            later: Convert = lambda value, mode: cell[0](value, mode)  # noqa: E731, PLW0108 - it is still empty
-            self._many[later] = lambda rows, mode: self._each(cell[0], rows, mode)
-            return later
-        cell = self._known[key] = []
+            return self._later(self._known[key])
+        cell = self._known[key] = list[Convert]()
         if records.kind_of(kind) == "enum":
             cell.append(building.member(kind))
             return cell[0]
@@ -150,6 +167,12 @@ class _Types:
             self._many[convert] = convert_rows
             cell.append(convert)
         return cell[0]
+
+    def _later(self, cell: list[Convert]) -> Convert:
+        """Give what calls the function that a cell, which is still empty, will hold."""
+        later: Convert = lambda value, mode: cell[0](value, mode)  # noqa: E731, PLW0108 - as above
+        self._many[later] = lambda rows, mode: self._each(cell[0], rows, mode)
+        return later
 
     def _each(self, convert: Convert, values: Any, mode: int) -> list[Any]:
         if type(values) is Rows:
@@ -244,11 +267,11 @@ class _Types:
 
         return convert
 
-    def _union(self, hint: Any, options: list[Any]) -> Convert:
+    def _union(self, hint: Any, options: tuple[Any, ...]) -> Convert:
         each = [self.of(option) for option in options]
         by_name: dict[str, list[Convert]] = {}
         by_type: dict[Any, list[Convert]] = {}
-        for option, convert in zip(options, each, strict=True):
+        for option, convert in zip([_bare(option, _FREE) for option in options], each, strict=True):
             origin = typing.get_origin(option) or option
             if records.kind_of(origin):
                 by_name.setdefault(records.name_of(origin), []).append(convert)
@@ -278,7 +301,8 @@ def _bare(hint: Any, bound: Mapping[Any, Any]) -> Any:
         return _bare(hint.__supertype__, bound)
     if typing.get_origin(hint) in _WRAPPERS:
         return _bare(typing.get_args(hint)[0], bound)
-    return _bare(hint.__value__, bound) if type(hint).__name__ == "TypeAliasType" else hint
+    alias = hints.alias_of(hint)
+    return hint if alias is None else _bare(*alias)
 
 
 def _as_they_are(hint: Any, bound: Mapping[Any, Any]) -> frozenset[Any]:

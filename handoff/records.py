@@ -68,14 +68,14 @@ class Rows:
 
 
 class Member:
-    """A member of an enumeration as it was stored: its type's name, its own, and its value if that is a single one.
+    """A member of an enumeration as it was stored: its type's name, its own, and its value if that is plain data.
 
     One of a flag has the names of the members that it combines.
     """
 
     __slots__ = ("member", "name", "value")
 
-    def __init__(self, name: str, member: str | list[str], value: Any = None) -> None:
+    def __init__(self, name: str, member: str | list[str], value: Any = msgspec.UNSET) -> None:
         self.name = name
         self.member = member
         self.value = value

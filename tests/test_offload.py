@@ -10,7 +10,7 @@ import sys
 import threading
 import types
 from collections.abc import Generator, Sequence
-from typing import TYPE_CHECKING, Any, TypedDict
+from typing import TYPE_CHECKING, Any, TypedDict, Unpack
 
 import pandas as pd
 import pyarrow as pa
@@ -685,6 +685,28 @@ def test_records_arrive_as_the_annotation_says(limit: int, store: Store) -> None
         flights, Flight(0), (Flight(7), Flight(0)), {"a": flights, "b": [Flight(1)], "c": [Flight(2)]}, (Flight(0), 3),
         {"number": 1}, None, [Flight(0), Flight(3)], None, {"rows": [1]}, {"more": Flight(4)},
     )  # fmt: skip
+
+
+class Options(TypedDict, total=False):
+    first: Flight
+    count: int
+
+
+def test_a_typed_dict_of_further_arguments(store: Store) -> None:
+    """`**context: Context` says nothing of each argument, as Airflow writes it; `Unpack` says what each of them is."""
+
+    @offload(store=store)
+    def take(**context: Options) -> Any:
+        return context
+
+    @offload(store=store)
+    def unpack(count: str, **options: Unpack[Options]) -> Any:  # type: ignore[misc]
+        return count, options
+
+    sent = store.put(Flight(1), address_of("a"), inline_limit=0)
+    assert {"ti": 1, "first": {"number": 1}} == take(ti=1, first={"number": 1})
+    assert ("x", {"first": Flight(1), "other": {}}) == unpack("x", first={"number": 1}, other={})
+    assert ("x", {"first": Flight(1)}) == unpack(count="x", first=sent)
 
 
 def test_an_argument_that_does_not_fit_is_named(store: Store) -> None:
