@@ -10,7 +10,7 @@ import typing
 from collections.abc import Callable, Generator, Iterator, Mapping
 from typing import Any, NamedTuple
 
-from handoff import envelope, hints, lanes, log, parcel, taskflow
+from handoff import envelope, hints, lanes, log, parcel, records, taskflow
 from handoff.config import DEEPEST
 from handoff.containers import CONTAINERS, levels
 from handoff.defaults import default_store
@@ -115,6 +115,12 @@ class Loader:
                 others = known
             elif parameter.kind is parameter.VAR_KEYWORD:
                 rest = known
+                if records.kind_of(known.hint) == "typeddict":  # Airflow's own `**context: Context`, say
+                    rest = known._replace(hint=Any)
+                elif typing.get_origin(known.hint) is typing.Unpack:
+                    rest = known._replace(hint=Any)
+                    for key, hint in hints.of_class(typing.get_args(known.hint)[0]).items():
+                        named.setdefault(key, _Parameter(key, hint.type))
             else:
                 named[name] = known
                 if parameter.kind is not parameter.KEYWORD_ONLY:

@@ -6,7 +6,9 @@ import typing
 from collections.abc import Callable, Iterable
 from typing import Any, NamedTuple
 
-from handoff import hints, records, restoring
+from msgspec import UNSET
+
+from handoff import hints, models, records, restoring
 from handoff.hints import Hint
 from handoff.records import Field, Located, Member, Record, Rows, name_of
 
@@ -103,8 +105,9 @@ def typed_dict(kind: Any, of: _Of) -> Convert:
     def convert(value: Any, mode: int) -> Any:
         if type(value) is not dict:
             return refuse(value, mode, wanted)
+        fields.check(value)
+        _check_missing(required - value.keys(), wanted)
         found = fields.convert(value, mode)
-        _check_missing(required - found.keys(), wanted)
         return value if all(found[name] is node for name, node in value.items()) else found
 
     return convert
@@ -122,7 +125,9 @@ def member(kind: Any) -> Convert:
             return found
         if isinstance(value, kind):
             return value
-        if mode & PLAIN and (records.is_flag(kind) or any(_is_value(one._value_, value) for one in kind)):
+        if mode & PLAIN and (
+            type(value) is int if records.is_flag(kind) else any(_is_value(one._value_, value) for one in kind)
+        ):
             return _call(kind, wanted, value)
         return refuse(value, mode, wanted)
 
@@ -133,7 +138,9 @@ def _member_of(kind: Any, stored: Member) -> Any:
     """Give the member of the recorded name, unless its value is another by now."""
     if isinstance(stored.member, str):
         found = kind.__members__.get(stored.member)
-        return found if stored.value is None or (found is not None and _is_value(found._value_, stored.value)) else None
+        return (
+            found if stored.value is UNSET or (found is not None and _is_value(found._value_, stored.value)) else None
+        )
     if not records.is_flag(kind) or type(stored.value) is not int:
         return None
     found = _call(kind, expected(kind), stored.value)
@@ -150,22 +157,32 @@ class _Plan:
         self._name = name_of(kind)
         self._mark = records.kind_of(kind) or ""
         self._fields = {field.name: field for field in records.fields_of(kind)}
+        #: Those that must be there, and of them those that a constructor takes.
+        self._needed_at_all = {name for name, field in self._fields.items() if not field.default}
+        self._needed = {name for name in self._needed_at_all if self._fields[name].init}
         types = {name: of(field.hint) for name, field in self._fields.items()}
+        private: dict[str, Field] = {}
         self._others: FieldType | None = None
         if self._mark == "pydantic":
             anything = of(Hint(Any, kind))
-            types |= dict.fromkeys(kind.__private_attributes__, anything)
+            annotated = hints.of_class(kind)
+            for name in kind.__private_attributes__:
+                own = of(annotated.get(name) or Hint(Any, kind))
+                types[name] = own if own.names_record else anything
+                private[name] = Field(name, Hint(Any, kind), None, kind.__private_attributes__[name].get_default)
             self._others = anything if kind.model_config.get("extra") == "allow" else None
         stored = {name: own._replace(as_they_are=_exact(own.as_they_are)) for name, own in types.items()}
-        self._stored = _Fields(self.wanted, stored, self._fields)
+        self._stored = _Fields(self.wanted, stored, self._fields | private)
         #: What the fields are called in plain data.
-        self._names = {key: one.name for one in self._fields.values() for key in (one.name, one.key) if one.init}
+        self._names: dict[str, str | None] = {
+            key: one.name for one in self._fields.values() for key in (one.name, one.key) if one.init
+        }
         if self._mark == "pydantic":
-            self._names = _aliases(kind)
+            self._names = models.aliases(kind)
         seen = {
             key: types[name]
             for key, name in self._names.items()
-            if self._mark != "pydantic" or types[name].names_record
+            if name is not None and (self._mark != "pydantic" or types[name].names_record)
         }
         self._plain = _Fields(self.wanted, seen, {})
         self._restore = restoring.one(kind)
@@ -176,13 +193,16 @@ class _Plan:
         is_own = value.name == self._name
         if not is_own and (mode & NAMED or _has_subclass(self._kind, value.name)):
             raise Misfit(f"expected {self.wanted}, got {value.name}")
+        self._stored.check(value.fields, self._others)
+        missing = self._needed_at_all if is_own else self._needed
+        _check_missing(missing - value.fields.keys(), self.wanted)
         found = self._stored.convert(value.fields, mode, self._others)
         if not is_own:
             return self._construct(found)
         given = list(found) if value.given is None else value.given
         for name, field in self._fields.items():
             if name not in found:
-                found[name] = self._default(field)
+                found[name] = _call(typing.cast("Any", field.default), self.wanted)
         return _call(self._restore, self.wanted, self._kind, found, given)
 
     def of_rows(self, rows: Rows, mode: int) -> list[Any] | None:
@@ -214,13 +234,15 @@ class _Plan:
         config = getattr(self._kind, "__struct_config__", None)
         if config and config.tag is not None and value.get(config.tag_field) == config.tag:
             value = {name: node for name, node in value.items() if name != config.tag_field}
+        self._plain.check(value)
+        _check_missing(self._needed - {self._names[key] for key in value}, self.wanted)
         found = self._plain.convert(value, mode)
-        return self._construct({self._names[key]: node for key, node in found.items()})
+        return self._construct({str(self._names[key]): node for key, node in found.items()})
 
     def _of_json(self, value: Any, mode: int) -> Any:
         model = self._kind
         if type(value) is dict and not self.is_root:
-            unknown = [name for name in value if self._names and name not in self._names]
+            unknown = [name for name in value if name not in self._names]
             if unknown and model.model_config.get("extra") is None:
                 raise _unknown(unknown[0], self.wanted)
             # Its own validators see to the rest; but unknown fields of a record in it would go unnoticed.
@@ -229,26 +251,17 @@ class _Plan:
         return _call(model.model_validate, self.wanted, value)
 
     def _construct(self, found: dict[str, Any]) -> Any:
-        missing = [
-            name for name, field in self._fields.items() if name not in found and not field.default and field.init
-        ]
-        _check_missing(missing, self.wanted)
         if self._mark == "pydantic":
             private = [name for name in self._kind.__private_attributes__ if name in found]
             if private:
                 raise _unknown(private[0], self.wanted)
-            return _call(_validate, self.wanted, self._kind, found)
+            return _call(models.validate, self.wanted, self._kind, found)
         named = {field.init: found[name] for name, field in self._fields.items() if field.init and name in found}
         made = _call(self._kind, self.wanted, **named)
         for name, node in found.items():
             if not self._fields[name].init:
                 object.__setattr__(made, name, node)
         return made
-
-    def _default(self, field: Field) -> Any:
-        if field.default is None:
-            _check_missing([field.name], self.wanted)
-        return _call(typing.cast("Any", field.default), self.wanted)
 
 
 class _Fields:
@@ -261,6 +274,11 @@ class _Fields:
         #: Names and types of values that need no further look: most rows of many are alike.
         self._seen: set[tuple[Any, ...]] = set()
 
+    def check(self, nodes: dict[Any, Any], others: FieldType | None = None) -> None:
+        """Refuse names that are unknown, before any of the values is looked at. Raises: `Misfit`."""
+        if others is None and not nodes.keys() <= self.types.keys():
+            raise _unknown(next(name for name in nodes if name not in self.types), self.wanted)
+
     def convert(self, nodes: dict[Any, Any], mode: int, others: FieldType | None = None) -> dict[str, Any]:
         shape = (*nodes, *map(type, nodes.values()))
         if shape in self._seen:
@@ -268,9 +286,7 @@ class _Fields:
         found: dict[str, Any] = {}
         is_plain = len(self._seen) < _MOST_SHAPES
         for name, node in nodes.items():
-            own = self.types.get(name, others)
-            if own is None:
-                raise _unknown(name, self.wanted)
+            own = typing.cast("FieldType", self.types.get(name, others))
             if type(node) in own.as_they_are:
                 found[name] = node
                 continue
@@ -323,7 +339,10 @@ def _check_missing(names: Iterable[str], wanted: str) -> None:
 
 
 def _is_value(one: Any, other: Any) -> bool:
-    """Whether two single values are the same; NaN is itself."""
+    """Whether two values, or those in two containers, are the same; NaN is itself."""
+    if type(one) is type(other) and type(one) in (list, tuple, dict):
+        nodes, others = (one, other) if type(one) is not dict else ([*one.values(), *one], [*other.values(), *other])
+        return len(nodes) == len(others) and all(map(_is_value, nodes, others))
     return type(one) is type(other) and bool(one == other or (one != one and other != other))  # noqa: PLR0124 - NaN
 
 
@@ -353,25 +372,3 @@ def _call(make: Callable[..., Any], wanted: str, /, *args: Any, **kwargs: Any) -
             for key in reversed(first["loc"]):
                 misfit = misfit.below(f"[{key}]" if isinstance(key, int) else step(key))
         raise misfit from None
-
-
-def _validate(model: Any, found: dict[str, Any]) -> Any:
-    """Let a model check what is known by the names of its fields, whatever its aliases."""
-    by_alias = {field.validation_alias or name: name for name, field in model.model_fields.items()}
-    named = {alias: found[name] for alias, name in by_alias.items() if name in found}
-    others = {name: node for name, node in found.items() if name not in model.model_fields}
-    return model.model_validate({**named, **others})
-
-
-def _aliases(model: Any) -> dict[str, str]:
-    """Give what a model's fields are called in data; nothing where that is more than names."""
-    config = model.model_config
-    by_name = config.get("populate_by_name") or config.get("validate_by_name")
-    found: dict[str, str] = {}
-    for name, field in model.model_fields.items():
-        alias = field.validation_alias or name
-        choices: Any = getattr(alias, "choices", [alias])
-        if not all(isinstance(choice, str) for choice in choices):
-            return {}
-        found.update((choice, name) for choice in (*choices, *([name] if by_name else [])))
-    return found

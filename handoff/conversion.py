@@ -13,14 +13,13 @@ import types
 import typing
 from collections import abc
 from collections.abc import Callable, Iterable, Mapping
-from pathlib import Path, PurePath, PurePosixPath, PureWindowsPath
 from typing import Any
 from uuid import UUID
 
-from handoff import building, hints, records
-from handoff.building import GIVEN, JSON, NAMED, PLAIN, AtNode, Convert, ConvertRows, FieldType, Misfit, expected
+from handoff import building, choosing, hints, records, singles
+from handoff.building import GIVEN, PLAIN, AtNode, Convert, ConvertRows, FieldType, Misfit, expected
 from handoff.config import DEEPEST
-from handoff.errors import ConfigError, LimitError, MismatchError
+from handoff.errors import LimitError, MismatchError
 from handoff.records import Member, Record, Rows
 
 _UNIONS = (types.UnionType, typing.Union)
@@ -32,29 +31,22 @@ _SINGLE: frozenset[Any] = frozenset(
     {str, int, float, bool, type(None), bytes, bytearray, complex, decimal.Decimal, UUID}
     | {dt.datetime, dt.date, dt.time, dt.timedelta}
 )
+_BARE = (tuple, set, frozenset)
 _STAND_FOR: Mapping[Any, Any] = {Rows: list}
 _FREE: Mapping[Any, Any] = {}
-_READ: dict[Any, Callable[[Any], Any]] = {
-    dt.datetime: dt.datetime.fromisoformat,
-    dt.date: dt.date.fromisoformat,
-    dt.time: dt.time.fromisoformat,
-    UUID: UUID,
-    decimal.Decimal: decimal.Decimal,
-    **{kind: kind for kind in (PurePath, Path, PurePosixPath, PureWindowsPath)},
-}
 
 
 def of_decoded(value: Any, hint: Any, *, holds_records: bool) -> Any:
     """Give a decoded value as the type that its reader asks for.
 
-    Raises: `MismatchError` naming the path; `ConfigError` where it holds records and the type names none.
+    Raises: `MismatchError` naming the path, or what to write where it holds records and the type names none.
     """
     convert = _converter(hint)
     if convert is not None:
         return _run(convert, value, PLAIN)
     if holds_records:
         suggested = records.suggest(value)
-        raise ConfigError(
+        raise MismatchError(
             f"the value holds records ({records.found_in(value).name}), which are read as a type that the reader names"
             + ("" if hint is Any else f", and {expected(hint)} names none"),
             remedy=f"Annotate the parameter: {suggested}; or call store.get(…, type={suggested})",
@@ -82,9 +74,7 @@ def _run(convert: Convert, value: Any, mode: int) -> Any:
 
 
 def _converter(hint: Any) -> Convert | None:
-    if hint is Any:
-        return None
-    return _compiled(hint)
+    return None if hint is Any else _compiled(hints.hashable(hint))
 
 
 @functools.lru_cache(maxsize=256)
@@ -103,23 +93,44 @@ class _Types:
         self._known: dict[Any, list[Convert]] = {}
         #: What makes many records at once, by the function that makes one.
         self._many: dict[Convert, ConvertRows] = {}
+        #: Those of aliases, which may hold themselves as well, and whether they name records.
+        self._aliases: dict[Any, tuple[Convert, bool]] = {}
 
     def of(self, hint: Any, bound: Mapping[Any, Any] = _FREE) -> Convert:
         """Give the function for a type, in which type variables stand for what they are bound to."""
+        if hints.alias_of(hint) is None:
+            return self._of(hint, bound)
+        hint = hints.hashable(hints.substitute(hint, bound))
+        if hint in self._aliases:
+            convert, names_record = self._aliases[hint]
+            self.name_records |= names_record
+            return convert
+        cell: list[Convert] = []
+        self._aliases[hint] = self._later(cell), False  # it may hold itself
+        before, self.name_records = self.name_records, False
+        cell.append(self._of(hint, _FREE))
+        self._aliases[hint] = cell[0], self.name_records
+        self.name_records |= before
+        return cell[0]
+
+    def _of(self, hint: Any, bound: Mapping[Any, Any]) -> Convert:
         hint = _bare(hint, bound)
         origin, arguments = typing.get_origin(hint) or hint, typing.get_args(hint)
         if hint is None or hint is types.NoneType:
             return lambda value, mode: value if value is None else building.refuse(value, mode, "None")
         if origin in _UNIONS:
-            return self._union(hint, [_bare(argument, _FREE) for argument in arguments])
+            return self._union(hint, arguments)
         if origin is typing.Literal:
             return self._literal(hint, arguments)
         if records.kind_of(origin):
             self.name_records = True
-            return self._record(origin, tuple(_bare(argument, _FREE) for argument in arguments))
+            return self._record(origin, tuple(hints.hashable(_bare(argument, _FREE)) for argument in arguments))
+        if hint in _BARE:
+            hint = origin[(Any, ...) if origin is tuple else Any]
+            arguments = typing.get_args(hint)
         if arguments and (make := self._container_of(origin)):
             return make(hint, arguments)
-        return _FEW.get(origin) or _leaf(origin)
+        return singles.FEW.get(origin) or singles.leaf(origin)
 
     def _container_of(self, origin: Any) -> Callable[[Any, tuple[Any, ...]], Convert] | None:
         if origin is tuple:
@@ -131,11 +142,8 @@ class _Types:
     def _record(self, kind: Any, arguments: tuple[Any, ...]) -> Convert:
         key = kind, arguments
         if key in self._known:
-            cell = self._known[key]
-            later: Convert = lambda value, mode: cell[0](value, mode)  # noqa: E731, PLW0108 - it is still empty
-            self._many[later] = lambda rows, mode: self._each(cell[0], rows, mode)
-            return later
-        cell = self._known[key] = []
+            return self._later(self._known[key])
+        cell = self._known[key] = list[Convert]()
         if records.kind_of(kind) == "enum":
             cell.append(building.member(kind))
             return cell[0]
@@ -159,6 +167,12 @@ class _Types:
             self._many[convert] = convert_rows
             cell.append(convert)
         return cell[0]
+
+    def _later(self, cell: list[Convert]) -> Convert:
+        """Give what calls the function that a cell, which is still empty, will hold."""
+        later: Convert = lambda value, mode: cell[0](value, mode)  # noqa: E731, PLW0108 - as above
+        self._many[later] = lambda rows, mode: self._each(cell[0], rows, mode)
+        return later
 
     def _each(self, convert: Convert, values: Any, mode: int) -> list[Any]:
         if type(values) is Rows:
@@ -253,11 +267,11 @@ class _Types:
 
         return convert
 
-    def _union(self, hint: Any, options: list[Any]) -> Convert:
+    def _union(self, hint: Any, options: tuple[Any, ...]) -> Convert:
         each = [self.of(option) for option in options]
         by_name: dict[str, list[Convert]] = {}
         by_type: dict[Any, list[Convert]] = {}
-        for option, convert in zip(options, each, strict=True):
+        for option, convert in zip([_bare(option, _FREE) for option in options], each, strict=True):
             origin = typing.get_origin(option) or option
             if records.kind_of(origin):
                 by_name.setdefault(records.name_of(origin), []).append(convert)
@@ -270,7 +284,7 @@ class _Types:
             alone = (
                 by_name.get(value.name, ()) if is_record else by_type.get(_STAND_FOR.get(type(value), type(value)), ())
             )
-            return alone[0](value, mode) if len(alone) == 1 else _only(each, value, mode, expected(hint))
+            return alone[0](value, mode) if len(alone) == 1 else choosing.only(each, value, mode, expected(hint))
 
         def choose_of_each(rows: Rows, mode: int) -> list[Any] | None:
             alone = by_name.get(rows.name, ())
@@ -280,28 +294,6 @@ class _Types:
         return choose
 
 
-def _only(each: list[Convert], value: Any, mode: int, wanted: str) -> Any:
-    """Give a value as the one type of several that it fits: by the recorded names first, else by its structure."""
-    found: list[Any] = []
-    misfits: dict[str, Misfit] = {}
-    for tried in dict.fromkeys((mode | NAMED, mode)):
-        for convert in each if not found else ():
-            try:
-                found.append(convert(value, tried))
-            except Misfit as misfit:
-                misfits[misfit.path] = misfit
-    if any(one is value for one in found):
-        return value
-    if len(found) > 1 and any(found):
-        raise Misfit(f"expected {wanted}, and the value fits more than one of them")
-    if found:
-        return found[0]
-    misfits.pop("", None)
-    if len(misfits) == 1:
-        raise misfits.popitem()[1]
-    return building.refuse(value, mode, wanted)
-
-
 def _bare(hint: Any, bound: Mapping[Any, Any]) -> Any:
     """Take off what says nothing of a value's type: aliases, new types, qualifiers, type variables."""
     hint = hints.substitute(hint, bound)
@@ -309,7 +301,8 @@ def _bare(hint: Any, bound: Mapping[Any, Any]) -> Any:
         return _bare(hint.__supertype__, bound)
     if typing.get_origin(hint) in _WRAPPERS:
         return _bare(typing.get_args(hint)[0], bound)
-    return _bare(hint.__value__, bound) if type(hint).__name__ == "TypeAliasType" else hint
+    alias = hints.alias_of(hint)
+    return hint if alias is None else _bare(*alias)
 
 
 def _as_they_are(hint: Any, bound: Mapping[Any, Any]) -> frozenset[Any]:
@@ -340,52 +333,3 @@ def _unique(kind: Any, elements: list[Any]) -> Any:
     if len(found) != len(elements):
         raise Misfit("expected distinct elements, and two are equal")
     return found
-
-
-# --- single values ----------------------------------------------------------------------------------------------
-
-
-def _anything(value: Any, mode: int) -> Any:
-    if not mode & GIVEN and (record := records.found_in(value)):
-        raise Misfit(
-            f"holds a record ({record.name}), and the type here names none", "Annotate it with the record's type"
-        )
-    return value
-
-
-def _int(value: Any, mode: int) -> Any:
-    if isinstance(value, int) and not (mode & JSON and type(value) is bool):
-        return value
-    return building.refuse(value, mode, "int")
-
-
-def _float(value: Any, mode: int) -> Any:
-    if isinstance(value, float):
-        return value
-    if isinstance(value, int) and not (mode & JSON and type(value) is bool):
-        return float(value) if mode & JSON and -(2**53) <= value <= 2**53 else value
-    return building.refuse(value, mode, "float")
-
-
-def _leaf(kind: Any) -> Convert:
-    if not isinstance(kind, type) or kind is object or hasattr(kind, "__get_pydantic_core_schema__"):
-        return _anything
-    read = _READ.get(kind)
-
-    def convert(value: Any, mode: int) -> Any:
-        try:
-            if isinstance(value, kind):
-                return _anything(value, mode)
-        except TypeError:  # a protocol, say, that cannot be asked
-            return _anything(value, mode)
-        if mode & PLAIN and read and (type(value) is str or (kind is decimal.Decimal and type(value) is int)):
-            try:
-                return read(value)
-            except (ValueError, ArithmeticError):
-                raise Misfit(f"expected {expected(kind)}, got {value!r:.60}") from None
-        return building.refuse(value, mode, expected(kind))
-
-    return convert
-
-
-_FEW: dict[Any, Convert] = {Any: _anything, int: _int, float: _float}

@@ -19,7 +19,7 @@
     │  mend the program or its settings
     ├── IdentityError     LookupError         which task is running is not certain
     ├── ConfigError       ValueError          a setting has no meaning
-    ├── MismatchError     TypeError           a value is not of the type that its reader names
+    ├── MismatchError     TypeError           a value is not of the type that its reader names, or it names none
     └── DependencyError   ImportError         an extra is not installed
 
 Each one also inherits the builtin named beside it, carries facts as attributes, and survives pickle.
@@ -104,7 +104,10 @@ class ConfigError(HandoffError, ValueError):
 
 
 class MismatchError(HandoffError, TypeError):
-    """A value is not of the type that its reader names. Mend the annotation, or the producer."""
+    """A value is not of the type that its reader names, or holds records and the reader names none.
+
+    Mend the annotation, or the producer.
+    """
 
     #: Where in the value, such as ``flights[3].price``; empty for the value itself.
     path: str = ""

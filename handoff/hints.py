@@ -65,3 +65,23 @@ def substitute(hint: Any, bound: Mapping[Any, Any]) -> Any:
         return hint[tuple(substitute(variable, bound) for variable in variables)] if variables else hint
     except TypeError:  # a variable of another sort
         return Any
+
+
+def alias_of(hint: Any) -> tuple[Any, dict[Any, Any]] | None:
+    """Give what an alias stands for, and what its type variables are bound to; None for any other type."""
+    alias = typing.get_origin(hint) or hint
+    if type(alias).__name__ != "TypeAliasType":
+        return None
+    try:
+        return alias.__value__, dict(zip(alias.__type_params__, typing.get_args(hint), strict=False))
+    except Exception:  # noqa: BLE001 - as in an annotation
+        return Any, {}
+
+
+def hashable(hint: Any) -> Any:
+    """Give a type as it is, or without what is said beside it where that has no hash."""
+    try:
+        hash(hint)
+    except TypeError:
+        return resolve(hint, {}, extras=False)
+    return hint

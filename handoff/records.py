@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import gc
+import re
 import sys
 from collections.abc import Callable, Iterable, Mapping
 from typing import Any, NamedTuple
@@ -13,6 +14,8 @@ from handoff import hints
 from handoff.hints import Hint
 
 LONGEST_NAME = 200
+# Airflow puts it before the name of a DAG file, and it differs by the path.
+_UNUSUAL = re.compile(r"\Aunusual_prefix_[0-9a-f]+_")
 #: Types of values that hold others.
 CONTAINERS = frozenset({dict, list, tuple, set, frozenset})
 
@@ -37,7 +40,7 @@ class Rows:
     ``kinds`` are the types in each column. A column of records may be such rows itself.
     """
 
-    __slots__ = ("columns", "given", "kinds", "name", "names")
+    __slots__ = ("_records", "columns", "given", "kinds", "name", "names")
     # It stands for a list: whoever asks is told so.
     __class__: Any = property(lambda _: list)
     __hash__: Any = None
@@ -47,6 +50,7 @@ class Rows:
         self.names = names
         self.columns = columns
         self.given = given
+        self._records: list[Record] | None = None
         self.kinds: list[set[Any]] = [
             {Record} if type(column) is Rows else set(map(type, column)) for column in columns
         ]
@@ -55,21 +59,23 @@ class Rows:
         return len(self.columns[0])
 
     def records(self) -> list[Record]:
-        """Give the records one by one."""
-        columns = [column.records() if type(column) is Rows else column for column in self.columns]
-        rows = zip(*columns, strict=True)
-        return [Record(self.name, dict(zip(self.names, row, strict=True)), self.given) for row in rows]
+        """Give the records one by one: whenever it is asked, the same."""
+        if self._records is None:
+            columns = [column.records() if type(column) is Rows else column for column in self.columns]
+            rows = zip(*columns, strict=True)
+            self._records = [Record(self.name, dict(zip(self.names, row, strict=True)), self.given) for row in rows]
+        return self._records
 
 
 class Member:
-    """A member of an enumeration as it was stored: its type's name, its own, and its value if that is a single one.
+    """A member of an enumeration as it was stored: its type's name, its own, and its value if that is plain data.
 
     One of a flag has the names of the members that it combines.
     """
 
     __slots__ = ("member", "name", "value")
 
-    def __init__(self, name: str, member: str | list[str], value: Any = None) -> None:
+    def __init__(self, name: str, member: str | list[str], value: Any = msgspec.UNSET) -> None:
         self.name = name
         self.member = member
         self.value = value
@@ -101,6 +107,12 @@ class Located(Exception):  # noqa: N818 - it says what a node is; users see an e
         self._steps.append(step)
         return self
 
+    def again(self) -> Located:
+        """Give one that says the same, and may rise elsewhere."""
+        other = type(self)(self.why, self.remedy)
+        other.__dict__["_steps"] = [*self._steps]
+        return other
+
     @property
     def path(self) -> str:
         return "".join(reversed(self._steps)).removeprefix(".")
@@ -108,7 +120,7 @@ class Located(Exception):  # noqa: N818 - it says what a node is; users see an e
 
 def name_of(kind: type) -> str:
     """Name a type by its package and name, which stay when a library moves its modules."""
-    package = str(kind.__module__).partition(".")[0]
+    package = _UNUSUAL.sub("", str(kind.__module__).partition(".")[0])
     name = kind.__qualname__ if package == "builtins" else f"{package}.{kind.__qualname__}"
     return name if len(name) <= LONGEST_NAME and name.isprintable() else repr(name)[1:LONGEST_NAME]
 

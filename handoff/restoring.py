@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import copy
 import functools
 from collections import deque
 from collections.abc import Callable
@@ -125,10 +126,11 @@ def _dict(kind: Any, found: dict[str, Any], _: list[str]) -> Any:
 
 
 def _struct(kind: Any, found: dict[str, Any], _: list[str]) -> Any:
-    made = kind(**found)
+    if not hasattr(kind, "__post_init__"):
+        return kind(**found)
+    made = kind(**copy.deepcopy(found))  # which alters it a second time
     for name, node in found.items():
-        if getattr(made, name) is not node:  # __post_init__ has altered it a second time
-            msgspec.structs.force_setattr(made, name, node)
+        msgspec.structs.force_setattr(made, name, node)
     return made
 
 

@@ -27,6 +27,7 @@ from handoff.errors import (
     EnvelopeError,
     HandoffError,
     LimitError,
+    MismatchError,
     MissingError,
     StaleError,
 )
@@ -160,8 +161,8 @@ class Store:
         no others are fetched.
         Guarantees: the value is identical to the one that was put, or an error says why not.
         Raises: `MissingError`, `StaleError`, `DamagedError`, `DeniedError`, `UnreachableError`, `EnvelopeError`,
-        `LimitError`, `DependencyError`; `MismatchError` where it is not of that type, and `ConfigError` for records
-        that are read as no type.
+        `LimitError`, `DependencyError`; `MismatchError` where it is not of that type, or holds records and no type
+        is given.
         """
         if envelope.is_envelope(x):
             x = Handoff.from_json(x)
@@ -337,7 +338,7 @@ class Store:
             )
         try:
             self._get_at(at, Any, None)
-        except (LimitError, DependencyError):
+        except (LimitError, DependencyError, MismatchError):
             pass  # its header was read: it is whole as far as can be told here
         except HandoffError as error:
             return error

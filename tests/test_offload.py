@@ -11,7 +11,7 @@ import threading
 import types
 from collections.abc import Generator, Sequence
 from concurrent.futures import ThreadPoolExecutor
-from typing import TYPE_CHECKING, Any, TypedDict
+from typing import TYPE_CHECKING, Any, TypedDict, Unpack
 
 import pandas as pd
 import pyarrow as pa
@@ -688,6 +688,28 @@ def test_records_arrive_as_the_annotation_says(limit: int, store: Store) -> None
     )  # fmt: skip
 
 
+class Options(TypedDict, total=False):
+    first: Flight
+    count: int
+
+
+def test_a_typed_dict_of_further_arguments(store: Store) -> None:
+    """`**context: Context` says nothing of each argument, as Airflow writes it; `Unpack` says what each of them is."""
+
+    @offload(store=store)
+    def take(**context: Options) -> Any:
+        return context
+
+    @offload(store=store)
+    def unpack(count: str, **options: Unpack[Options]) -> Any:  # type: ignore[misc]
+        return count, options
+
+    sent = store.put(Flight(1), address_of("a"), inline_limit=0)
+    assert {"ti": 1, "first": {"number": 1}} == take(ti=1, first={"number": 1})
+    assert ("x", {"first": Flight(1), "other": {}}) == unpack("x", first={"number": 1}, other={})
+    assert ("x", {"first": Flight(1)}) == unpack(count="x", first=sent)
+
+
 def test_an_argument_that_does_not_fit_is_named(store: Store) -> None:
     """A mismatch names the parameter and the path in it; records for which no type is named ask for one."""
     sent = store.put([Flight(1), Flight(2), Flight(3), Flight(4, "x")], address_of("a"))
@@ -708,7 +730,7 @@ def test_an_argument_that_does_not_fit_is_named(store: Store) -> None:
             call()
         assert path == caught.value.path
         assert str(caught.value).startswith(f"{path}: ")
-    with pytest.raises(ConfigError, match=r"rows: the value holds records .*Annotate the parameter: list\[Flight\]"):
+    with pytest.raises(MismatchError, match=r"rows holds records .*Annotate the parameter: list\[Flight\]"):
         offload(store=store)(lambda rows: rows)(sent)
 
 
@@ -762,7 +784,7 @@ def test_classes_local_to_a_function_are_found(store: Store) -> None:
 
     assert take({"x": 1}, {"x": 2}) == (Here(1), {"x": 2})
     given = [store.put(value, address_of("a")) for value in (Here(1), There(1))]
-    with pytest.raises(ConfigError, match="there: the value holds records"):
+    with pytest.raises(MismatchError, match="there holds records"):
         take(*given)
     take.__wrapped__.__annotations__["there"] = There
     assert offload(store=store)(take.__wrapped__)(*given) == (Here(1), There(1))

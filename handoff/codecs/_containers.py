@@ -11,7 +11,7 @@ from itertools import chain
 from typing import Any
 
 import msgspec
-from msgspec import Raw
+from msgspec import UNSET, Raw
 from msgspec.msgpack import Ext
 
 from handoff import records
@@ -34,6 +34,7 @@ RECORD, ENUM, NESTED, ROWS = range(17, 21)
 
 _BYTES = (str, bytes, bytearray)
 _LABEL = 40
+_MEMBER_DEPTH = 3  # of what is recorded of a member's value
 _PARTS = 3  # of a record, where the third matters
 
 _dump = msgspec.msgpack.Encoder().encode
@@ -175,12 +176,12 @@ class _Packer:
         content[1] = self._dict(fields, depth)
         return _dump(content)
 
-    def _member(self, value: Any, _: int) -> Ext:
+    def _member(self, value: Any, depth: int) -> Ext:
         name = name_of(type(value))
         if records.is_flag(type(value)):
             return Ext(ENUM, _dump([name, [member._name_ for member in value], _scalars.pack(value._value_)]))
-        single = _scalars.is_single(type(value._value_))
-        return Ext(ENUM, _dump([name, value._name_, *([_scalars.pack(value._value_)] if single else ())]))
+        is_plain = _is_plain(value._value_, _MEMBER_DEPTH)
+        return Ext(ENUM, _dump([name, value._name_, *([self.pack(value._value_, depth)] if is_plain else ())]))
 
     def _list(self, value: list[Any], depth: int) -> Any:
         if len(value) >= _columns.FEWEST and not self._is_refused:
@@ -254,6 +255,14 @@ class _Packer:
         return f".{key}" if is_name else f"[{self._label(key, _LABEL)}]"
 
 
+def _is_plain(value: Any, depth: int) -> bool:
+    """Whether a value is a single one, or a container of such, of a few levels."""
+    if type(value) not in CONTAINERS:
+        return _scalars.is_single(type(value))
+    nodes = chain(value, value.values()) if type(value) is dict else value
+    return depth > 0 and all(_is_plain(node, depth - 1) for node in nodes)
+
+
 def _unpack(code: int, nodes: Any) -> Any:
     if not isinstance(nodes, list):
         raise TypeError(f"extension {code} holds no array")
@@ -272,13 +281,13 @@ def _unpack(code: int, nodes: Any) -> Any:
 def _unpack_record(code: int, nodes: Any) -> Any:
     if not isinstance(nodes, list):
         raise TypeError(f"extension {code} holds no array")
-    parts: Any = nodes if len(nodes) == _PARTS else [*nodes, None]
+    parts: Any = nodes if len(nodes) == _PARTS else [*nodes, None if code == RECORD else UNSET]
     name, content, rest = parts
     if code == RECORD:
         is_right = isinstance(content, dict) and isinstance(rest, list | None)
         texts = [name, *content, *(rest or ())]
     else:
-        is_right = isinstance(content, str | list) and not isinstance(rest, list | dict | Record | Member)
+        is_right = isinstance(content, str | list) and not isinstance(rest, Record | Member)
         texts = [name, *content]
     if not is_right or not all(isinstance(text, str) for text in texts) or len(name) > LONGEST_NAME:
         raise ValueError(f"extension {code} holds no record")

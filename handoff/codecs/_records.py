@@ -2,16 +2,17 @@
 
 from __future__ import annotations
 
+import inspect
 from collections.abc import Callable, Iterable
 from operator import attrgetter
 from typing import Any
 
-from handoff import records
+from handoff import models, records
 from handoff.codecs._scalars import Unencodable
 from handoff.records import name_of
 
 _HEAP = 1 << 9  # of classes that were made by Python code: they keep nothing but attributes
-_OWN_SLOTS = {"__dict__", "__weakref__", "_attrs_cached_hash"}
+_OWN_SLOTS = {"__dict__", "__weakref__", "_attrs_cached_hash", "__orig_class__"}
 _ADVICE = "Declare it as a field, or remove it before the record is handed over"
 
 #: Gives the fields of a record by their names, and the names of those that were set where not all were.
@@ -36,7 +37,7 @@ def _take_attributes(kind: type, names: tuple[str, ...], *, plain: bool) -> Take
             f"{name_of(kind)}, a record that is a {name_of(bases[0])} too", "Make that a field of the record"
         )
     all_names = set(names)
-    hidden = [slot for slot in slots_of(kind) if slot not in all_names]
+    hidden = {slot: inspect.getattr_static(kind, slot) for slot in slots_of(kind) if slot not in all_names}
     get: Any = attrgetter(*names) if names else lambda _: ()
 
     def take(value: Any) -> tuple[dict[str, Any], None]:
@@ -44,7 +45,7 @@ def _take_attributes(kind: type, names: tuple[str, ...], *, plain: bool) -> Take
         if state and not all_names.issuperset(state):
             _refuse_more(kind, state.keys() - all_names - _OWN_SLOTS)
         if hidden:
-            _refuse_more(kind, [slot for slot in hidden if hasattr(value, slot)])
+            _refuse_more(kind, [slot for slot, own in hidden.items() if _is_set(own, value)])
         try:
             found = get(value)
         except AttributeError as error:
@@ -52,6 +53,15 @@ def _take_attributes(kind: type, names: tuple[str, ...], *, plain: bool) -> Take
         return dict(zip(names, found if len(names) != 1 else (found,), strict=True)), None
 
     return take
+
+
+def _is_set(slot: Any, value: Any) -> bool:
+    """Whether a slot holds anything; to ask for the attribute might compute it."""
+    try:
+        slot.__get__(value)
+    except AttributeError:
+        return False
+    return True
 
 
 def slots_of(kind: type) -> list[str]:
@@ -79,6 +89,8 @@ def _take_model(value: Any) -> tuple[dict[str, Any], list[str] | None]:
     state, extra, private = value.__dict__, value.__pydantic_extra__ or {}, value.__pydantic_private__ or {}
     _refuse_more(kind, state.keys() - names.keys())
     missing = [name for name in names if name not in state]
+    hidden = kind.__private_attributes__
+    missing += [name for name in hidden if name not in private and models.has_default(hidden[name])]
     if missing:
         raise Unencodable(f"{name_of(kind)}, whose field {missing[0]!r} has no value", "Set it")
     _refuse_more(kind, [name for name in extra if name in names or name in kind.__private_attributes__])

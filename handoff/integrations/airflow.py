@@ -17,13 +17,13 @@ from typing import TYPE_CHECKING, Any
 
 import msgspec
 
-from handoff import envelope, lanes, plain, taskflow
+from handoff import envelope, lanes, plain, records, taskflow
 from handoff.address import Address
 from handoff.config import DEEPEST, MESSAGE_CAP
 from handoff.containers import CONTAINERS, levels, nodes_of
 from handoff.defaults import default_store
 from handoff.envelope import Handoff, Stored
-from handoff.errors import EncodeError, IdentityError, LimitError
+from handoff.errors import EncodeError, IdentityError, LimitError, MismatchError
 from handoff.sizes import human_size
 
 if TYPE_CHECKING:
@@ -74,8 +74,8 @@ class HandoffXCom(BaseXCom):
         """Give what the row of a value holds: itself, or an envelope. Airflow calls it for every push.
 
         Handoffs, envelopes, and lists, dicts and tuples that hold some travel as they are; objects of Airflow's own
-        as Airflow writes them. Raises: what ``Store.put`` raises; `IdentityError` where a value is to be stored and an
-        id is missing.
+        as Airflow writes them. Raises: what ``Store.put`` raises; `EncodeError` for records; `IdentityError` where a
+        value is to be stored and an id is missing.
         """
         if taskflow.is_lazy_sequence(type(value)):
             value = list(value)
@@ -102,11 +102,12 @@ class HandoffXCom(BaseXCom):
         """Give the value of a row, an artifact's too. Airflow calls it for every pull, in the task's process.
 
         Envelopes that are elements of the row's lists and dicts arrive as their values; what was loaded is not
-        searched. Rows that this class did not write are Airflow's. Raises: what ``Store.get`` raises.
+        searched. What holds records arrives as its handoff, whose reader names their type. Rows that this class did not
+        write are Airflow's. Raises: what ``Store.get`` raises.
         """
         message = _read(result.value)
         if envelope.is_envelope(message):
-            return default_store().get(message)
+            return _value_of(Handoff.from_json(message))
         if plain.encode(message, MESSAGE_CAP) is not None:
             return message
         return _load(BaseXCom.deserialize_value(result))
@@ -173,7 +174,16 @@ def _what_is_in(value: Any) -> str:
                 return "handoffs"
             if any(map(taskflow.is_airflows, kinds)):
                 return "airflow"
+            _refuse_records(kinds)
     return ""
+
+
+def _refuse_records(kinds: set[type]) -> None:
+    for name in sorted(records.name_of(kind) for kind in kinds if records.kind_of(kind)):
+        raise EncodeError(
+            f"a record ({name}) is read by its reader's annotation, and the backend has none to go by",
+            remedy="Return its fields as a dict, or decorate both tasks with @offload",
+        )
 
 
 def _message_of(value: Any, depth: int) -> Any:
@@ -221,11 +231,17 @@ def _load(value: Any) -> Any:
     _visit(value, found.append)
     handoffs = map(Handoff.from_json, found)
     values = iter(
-        lanes.in_order(
-            (envelope.weight_of(handoff), functools.partial(default_store().get, handoff)) for handoff in handoffs
-        )
+        lanes.in_order((envelope.weight_of(handoff), functools.partial(_value_of, handoff)) for handoff in handoffs)
     )
     return _visit(value, lambda _: next(values)) if found else value
+
+
+def _value_of(handoff: Handoff) -> Any:
+    store = default_store()
+    try:
+        return store.get(handoff)
+    except MismatchError:  # it holds records, and who pulls may know their type
+        return envelope.bind(handoff, store)
 
 
 def _visit(value: Any, visit: Callable[[Any], Any], depth: int = 0) -> Any:

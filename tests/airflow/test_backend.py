@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import dataclasses
+import enum
 import importlib.util
 import json
 import os
@@ -12,7 +14,7 @@ from collections.abc import Callable
 from decimal import Decimal
 from pathlib import Path
 from types import SimpleNamespace
-from typing import Any
+from typing import Any, NamedTuple
 
 import airflow.models.xcom  # noqa: F401 - Airflow 2 loads its backend at the end of it
 import pandas as pd
@@ -156,6 +158,46 @@ def test_what_cannot_be_kept_is_refused() -> None:
     """A value that no codec keeps fails at the push, by the path of its part."""
     with pytest.raises(EncodeError, match=r"rows\[1\]"):
         push({"rows": [1, object()]})
+
+
+@dataclasses.dataclass
+class Flight:
+    number: int
+
+
+class Leg(NamedTuple):
+    origin: str
+
+
+class Colour(enum.Enum):
+    RED = 1
+
+
+@pytest.mark.parametrize("limit", ["0", "49152"])
+@pytest.mark.parametrize("value", [Flight(1), Leg("a"), Colour.RED], ids=str)
+def test_records_are_refused_for_want_of_an_annotation(
+    value: Any, limit: str, root: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """A record that a task returns without the decorator fails at the push, wherever it stands."""
+    monkeypatch.setenv("HANDOFF_INLINE_LIMIT", limit)
+    for pushed in (value, [value], {"a": (value, 1)}, [value, stored(1)], [stored(1), [value]]):
+        with pytest.raises(EncodeError, match="Return its fields as a dict, or decorate both tasks with @offload"):
+            push(pushed)
+
+
+@pytest.mark.parametrize("limit", [0, 49_152])
+def test_records_of_a_decorated_task_reach_a_decorated_one(limit: int) -> None:
+    """What holds records is pulled as its handoff, which an annotation reads, or whoever names the type."""
+    flights = [Flight(1), Flight(2)]
+    handoff = default_store().put(flights, Address("d", "r", "decorated"), inline_limit=limit)
+
+    @offload
+    def take(flights: list[Flight], more: list[list[Flight]] | None = None) -> Any:
+        return flights, more
+
+    pulled = pull(push(handoff))
+    assert (handoff, flights) == (pulled, pulled.load(list[Flight]))
+    assert (flights, [flights]) == take(pulled, pull(push([handoff])))
 
 
 def test_a_row_without_ids_travels_inline_or_not_at_all(root: Path, monkeypatch: pytest.MonkeyPatch) -> None:

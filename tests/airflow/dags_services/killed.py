@@ -19,7 +19,6 @@ from handoff import offload
 from handoff.storage import local
 from handoff.testing import same
 
-
 LARGE = 64 * 1024
 
 
