@@ -74,7 +74,10 @@ def _run(convert: Convert, value: Any, mode: int) -> Any:
 
 
 def _converter(hint: Any) -> Convert | None:
-    return None if hint is Any else _compiled(hints.hashable(hint))
+    try:
+        return None if hint is Any else _compiled(hints.hashable(hint))
+    except RecursionError:
+        raise LimitError("the type that its reader names holds itself without end", remedy="Mend the alias") from None
 
 
 @functools.lru_cache(maxsize=256)

@@ -734,6 +734,16 @@ def test_an_argument_that_does_not_fit_is_named(store: Store) -> None:
         offload(store=store)(lambda rows: rows)(sent)
 
 
+def test_a_table_that_a_library_cannot_hold_is_named(store: Store) -> None:
+    """A table of two columns is no series, and the error says of which parameter."""
+
+    @offload(store=store)
+    def take(column: pd.Series) -> None: ...
+
+    with pytest.raises(ConfigError, match=r"^column: "):
+        take(store.put(pd.DataFrame({"a": [1], "b": [2]}), address_of("a")))
+
+
 def test_objects_and_the_context_are_never_converted(store: Store) -> None:
     """What is an object already, as much of Airflow's context is, arrives as the very object."""
     ti = RuntimeTaskInstance(task_id="t")

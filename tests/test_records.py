@@ -626,7 +626,8 @@ def test_an_alias_may_hold_itself(store: Store) -> None:
     names: dict[str, Any] = {"Twin": Twin, "Plane": Plane}
     code = "type J = dict[str, J] | list[J] | str | int | None\ntype N = dict[str, N] | Twin\n"
     code += (
-        "type L[Q] = list[Q] | dict[str, L[Q]]\ntype X = list[X | None]\ntype Lost = list[Nowhere]\ntype P = N | Plane"
+        "type L[Q] = list[Q] | dict[str, L[Q]]\ntype X = list[X | None]\ntype Lost = list[Nowhere]\ntype P = N | Plane\n"
+        "type E[Q] = list[E[list[Q]]]"
     )
     if sys.version_info < (3, 12):
         pytest.skip("it has no such aliases")
@@ -642,6 +643,8 @@ def test_an_alias_may_hold_itself(store: Store) -> None:
     assert {"a": Twin(1)} == store.get({"a": {"a": 1}}, kinds.N) == store.get({"a": {"a": 1}}, kinds.P)
     with pytest.raises(MismatchError):
         store.get({"a": "x"}, kinds.N)
+    with pytest.raises(LimitError, match="holds itself without end"):
+        store.get([], kinds.E[int])
 
 
 def test_what_a_struct_alters_in_place_is_set_back(store: Store) -> None:
