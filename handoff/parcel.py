@@ -200,7 +200,7 @@ def of_given(value: Any, type: Any) -> Any:
     """Give a plain value as the records that ``type`` names, if it does. Raises: `MismatchError`."""
     if type is Any:
         return value
-    from handoff import conversion
+    from handoff.records import conversion
 
     return conversion.of_given(value, type)
 

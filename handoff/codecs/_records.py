@@ -7,9 +7,9 @@ from collections.abc import Callable, Iterable
 from operator import attrgetter
 from typing import Any
 
-from handoff import models, records
+from handoff import records
 from handoff.codecs._scalars import Unencodable
-from handoff.records import name_of
+from handoff.records import models, name_of
 
 _HEAP = 1 << 9  # of classes that were made by Python code: they keep nothing but attributes
 _OWN_SLOTS = {"__dict__", "__weakref__", "_attrs_cached_hash", "__orig_class__"}

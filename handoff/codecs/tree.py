@@ -115,7 +115,7 @@ def decode(source: Source, reading: Reading) -> Any:
         raise DamagedError(f"the payload is a {found}, and a {reading.name} was recorded")
     if reading.type is Any and not holds_records:
         return value
-    from handoff import conversion
+    from handoff.records import conversion
 
     return conversion.of_decoded(value, reading.type, holds_records=holds_records)
 

@@ -9,8 +9,9 @@ from pathlib import Path, PurePath, PurePosixPath, PureWindowsPath
 from typing import Any
 from uuid import UUID
 
-from handoff import building, records
-from handoff.building import GIVEN, JSON, PLAIN, Convert, Misfit, expected
+from handoff import records
+from handoff.records import building
+from handoff.records.building import GIVEN, JSON, PLAIN, Convert, Misfit, expected
 
 _READ: dict[Any, Callable[[Any], Any]] = {
     dt.datetime: dt.datetime.fromisoformat,

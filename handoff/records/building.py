@@ -8,9 +8,9 @@ from typing import Any, NamedTuple
 
 from msgspec import UNSET
 
-from handoff import hints, models, records, restoring
+from handoff import hints, records
 from handoff.hints import Hint
-from handoff.records import Field, Located, Member, Record, Rows, name_of
+from handoff.records import Field, Located, Member, Record, Rows, models, name_of, restoring
 
 #: How a node is taken: of plain data, of plain data inside of a record, by the recorded name alone, of an argument in
 #: which objects stay as they are. None of it inside of a stored record: there all is exact.

@@ -5,9 +5,8 @@ from __future__ import annotations
 import threading
 from typing import Any
 
-from handoff import building
-from handoff.building import NAMED, Convert, Misfit
-from handoff.records import CONTAINERS, Record, Rows
+from handoff.records import CONTAINERS, Record, Rows, building
+from handoff.records.building import NAMED, Convert, Misfit
 
 _OPENED = CONTAINERS | {Record, Rows}
 

@@ -16,11 +16,11 @@ from collections.abc import Callable, Iterable, Mapping
 from typing import Any
 from uuid import UUID
 
-from handoff import building, choosing, hints, records, singles
-from handoff.building import GIVEN, PLAIN, AtNode, Convert, ConvertRows, FieldType, Misfit, expected
+from handoff import hints, records
 from handoff.config import DEEPEST
 from handoff.errors import LimitError, MismatchError
-from handoff.records import Member, Record, Rows
+from handoff.records import Member, Record, Rows, building, choosing, singles
+from handoff.records.building import GIVEN, PLAIN, AtNode, Convert, ConvertRows, FieldType, Misfit, expected
 
 _UNIONS = (types.UnionType, typing.Union)
 _SEQUENCES = (list, abc.Sequence, abc.Iterable, abc.Collection, abc.MutableSequence)
