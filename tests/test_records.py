@@ -9,6 +9,7 @@ import datetime as dt
 import enum
 import functools
 import json
+import re
 import sys
 import types
 from collections.abc import Callable, Iterable, Mapping, Sequence, Sized
@@ -621,17 +622,39 @@ def test_a_default_of_another_type_is_kept(store: Store) -> None:
         store.get(store.put(kind(1.0, "y"), ADDRESS), kind)
 
 
+def define(code: str, names: dict[str, Any]) -> None:
+    """Run `type` statements, or on Python 3.11, which has none, make what they make."""
+    if sys.version_info >= (3, 12):
+        exec(code, names)  # noqa: S102 - no other Python can read it
+        return
+
+    class TypeAliasType:
+        def __init__(self, value: Callable[[], Any], *variables: Any) -> None:
+            self.value, self.__type_params__ = value, variables
+
+        __value__ = functools.cached_property(lambda self: self.value())
+
+        def __getitem__(self, argument: Any) -> Any:
+            return types.GenericAlias(self, argument)
+
+        __or__ = __ror__ = lambda self, other: Union[self, other]
+        __call__ = None
+
+    for line in code.splitlines():
+        name, variable, value = re.fullmatch(r"type (\w+)(?:\[(\w+)\])? = (.*)", line).groups()  # type: ignore[union-attr]
+        own = {variable: TypeVar(variable)} if variable else {}
+        names[name] = TypeAliasType(lambda value=value, own=own: eval(value, {**names, **own}), *own.values())
+
+
 def test_an_alias_may_hold_itself(store: Store) -> None:
-    """A recursive alias of Python 3.12 checks nothing where it names no record, and names those that it does."""
+    """A recursive alias checks nothing where it names no record, and names those that it does."""
     names: dict[str, Any] = {"Twin": Twin, "Plane": Plane}
     code = "type J = dict[str, J] | list[J] | str | int | None\ntype N = dict[str, N] | Twin\n"
     code += (
         "type L[Q] = list[Q] | dict[str, L[Q]]\ntype X = list[X | None]\ntype Lost = list[Nowhere]\ntype P = N | Plane\n"
         "type E[Q] = list[E[list[Q]]]"
     )
-    if sys.version_info < (3, 12):
-        pytest.skip("it has no such aliases")
-    exec(code, names)  # noqa: S102 - no other Python can read it
+    define(code, names)
     kinds: Any = types.SimpleNamespace(**names)
     pair = dataclasses.make_dataclass("Pair", [("one", kinds.N), ("two", kinds.N)])
     deep: Any = {"a": [1, {"b": None}]}
