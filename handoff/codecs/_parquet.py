@@ -194,7 +194,7 @@ class Parquet:
         group = self._file.metadata.row_group(index)
         texts = [chunk for chunk in _chunks(group) if chunk.physical_type.endswith("BYTE_ARRAY")]
         size = sum(chunk.total_uncompressed_size for chunk in texts)
-        rows = max(_FEWEST, self._limit // (4 * max(1, size)))
+        rows = max(_FEWEST, self._limit // max(1, size))
         found: list[Any] = []
         with _translated():
             if rows >= group.num_rows:
