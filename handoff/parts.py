@@ -49,6 +49,7 @@ def scan(storage: Storage, x: Stored | Address, type: Any) -> Any:
         if _stamp_of(source, x) is not None:
             from handoff.codecs import table
 
+            table.check_scan(source)
             return table.dataset(*storage.located(at.path), type)
     return UNSET
 

@@ -23,7 +23,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from handoff import Address, ConfigError, DamagedError, EncodeError, Inline, LimitError, Store
-from handoff.codecs import _rows, tree
+from handoff.codecs import _cells, _rows, tree
 from handoff.codecs._index import Refused, kind_of, note_index
 from handoff.codecs._index import _checked_zone as kind_of_zone
 from handoff.codecs.table import Table
@@ -149,7 +149,14 @@ def zone_of_dateutil() -> pd.DataFrame:
     return pd.DataFrame({"bad": pd.to_datetime(["2013"]).tz_localize(dateutil.tz.tzoffset("x", 3600))})
 
 
+def leveled(labels: list[str], codes: list[int]) -> pd.DataFrame:
+    index = pd.MultiIndex(levels=[labels, [1, 2]], codes=[codes, [0, 1]], verify_integrity=False)
+    return pd.DataFrame({"a": [1, 2]}, index=index)
+
+
 REFUSED: dict[str, tuple[Any, str]] = {
+    "a level with a label twice": (leveled(["x", "x"], [0, 1]), "index"),
+    "a level with a number of no label": (leveled(["x", "y"], [0, 2]), "index"),
     "complex": (pd.DataFrame({"ok": [1], "bad": [1j]}), "bad"),
     "big-endian": (pd.DataFrame({"bad": np.array([1], dtype=">i8")}), "bad"),
     "an object in a list": (pd.DataFrame({"bad": pd.Series([[1], [object()]], dtype=object)}), "bad"),
@@ -264,6 +271,21 @@ def forged(note: Any, table: pa.Table, key: bytes = b"handoff.pandas", kind: str
     data = Table(rows).bare(10**6)
     assert data is not None
     return Inline(codec="table", type=kind, sha256=hashlib.sha256(data).hexdigest(), data=data)
+
+
+def test_a_number_of_no_label_is_damage(store: Store, monkeypatch: pytest.MonkeyPatch) -> None:
+    """A level whose numbers are of none of its labels raises DamagedError, and never reaches pandas."""
+    periods = pd.period_range("1990", periods=3, freq="D")
+    frame = pd.DataFrame({"a": [1, 2]}, index=pd.MultiIndex.from_arrays([periods[:2], ["x", "y"]]))
+
+    def forge(self: Any, codes: Any) -> pa.Array:
+        return pa.array([0, 2**31 - 1], "int32") if self._values is None else original(self, codes)
+
+    original = _cells.Categories._of_codes
+    monkeypatch.setattr(_cells.Categories, "_of_codes", forge)
+    handoff = store.put(frame, ADDRESS)
+    with pytest.raises(DamagedError, match="none of the categories"):
+        handoff.load()
 
 
 GOOD = {

@@ -235,3 +235,13 @@ def test_ranges_read_like_any_source() -> None:
         1,
         b"\1",
     )
+
+
+def test_what_is_not_scanned_is_told_at_any_size(store: Store) -> None:
+    """Objects that only pandas has, and names that stand twice, raise ConfigError, inline and stored."""
+    objects = pd.DataFrame({"a": [1, 2], "o": pd.Series([(1,), {"a": 1}], dtype=object)})
+    twice = pa.Table.from_arrays([pa.array([1]), pa.array([2])], names=["a", "a"])
+    for value, why in ((objects, "'o' holds Python objects"), (twice, "stands twice")):
+        for limit in (10**5, 0):
+            with pytest.raises(ConfigError, match=why):
+                store.put(value, ADDRESS, inline_limit=limit).scan()

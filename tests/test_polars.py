@@ -49,6 +49,15 @@ FRAMES: dict[str, Any] = {
     "an empty name": pl.DataFrame({"": [1], "a.b": [2]}),
     "a lazy frame": pl.LazyFrame({"a": [1, 2]}).filter(pl.col("a") > 1),
     "a series without a name": pl.Series([1, 2]),
+    "an enum without a name": pl.Series(["x", None], dtype=pl.Enum(["y", "x"])),
+    "categories without a name": pl.Series(["x", None], dtype=pl.Categorical),
+    "names that select": pl.DataFrame(
+        {"*": ["x"], "^a.*$": ["u"], "ab": ["5"], "": ["z"], "0": [1]},
+        schema={"*": pl.Enum(["x"]), "^a.*$": pl.Categorical, "ab": pl.String, "": pl.Enum(["z"]), "0": pl.Int8},
+    ),
+    "gaps alone in structs in lists": pl.DataFrame({"a": [[{"x": None, "y": 1}, {"x": None, "y": 2}], None]}),
+    "gaps alone in a struct": pl.DataFrame({"a": [{"x": None}, None], "b": [[None], None], "c": [None, None]}),
+    "a name with a NUL": pl.DataFrame({"a\0b": [1]}),
     "structs of categories": pl.DataFrame({"a": [{"x": "u"}, None]}, schema={"a": pl.Struct({"x": pl.Categorical})}),
 }
 

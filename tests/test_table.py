@@ -7,7 +7,7 @@ import io
 from collections.abc import Callable, Iterable, Iterator
 from decimal import Decimal
 from pathlib import Path
-from typing import Any
+from typing import Annotated, Any
 
 import duckdb
 import pandas as pd
@@ -74,6 +74,12 @@ TABLES: dict[str, Any] = {
     "runs": pa.table({"a": pa.RunEndEncodedArray.from_arrays(pa.array([2, 3], pa.int32()), pa.array([1, None]))}),
     "views": pa.table({"a": pa.array(["x", "y" * 20], pa.string_view()), "b": pa.array([[1], None], pa.list_view(pa.int8()))}),
     "structs of nothing": pa.table({"a": pa.array([{}, None], pa.struct([]))}),
+    "bytes of no length": pa.table({"a": pa.array([b"", None], pa.binary(0))}),
+    "lists of no length": pa.table({"a": pa.array([[], None], pa.list_(pa.int8(), 0))}),
+    "a negative scale": pa.table({"a": pa.array([Decimal("1E5"), None], pa.decimal128(3, -5))}),
+    "dictionaries with a null": pa.table(
+        {"a": pa.chunked_array([pa.DictionaryArray.from_arrays([0, 1, None], pa.array(v)) for v in (["x", None], ["y", "z"])])}
+    ),
     "extensions": pa.table({"a": pa.ExtensionArray.from_storage(pa.bool8(), pa.array([1], pa.int8()))}),
 }  # fmt: skip
 
@@ -92,10 +98,29 @@ def test_equal_tables_have_one_digest(store: Store) -> None:
         assert first.sha256 == store.put(store.get(first), ADDRESS, inline_limit=0).sha256
 
 
+DECIMAL = pa.Array.from_buffers(pa.decimal128(3, 0), 1, [None, pa.py_buffer((123456).to_bytes(16, "little"))])
+ARROW_TEXT = pd.ArrowDtype(pa.string())
 REFUSED: dict[str, tuple[Any, str]] = {
     "our metadata": (pa.table({"a": [1]}).replace_schema_metadata({"handoff": "x"}), ""),
     "Arrow's metadata": (pa.table({"a": [1]}).replace_schema_metadata({"ARROW:schema": "x"}), ""),
     "rows without columns": (pa.table({"a": [1]}).select([]), "columns"),
+    "decimals beyond their precision": (pa.table({"ok": [1], "bad": DECIMAL}), "bad"),
+    "such decimals in a list": (pa.table({"bad": pa.ListArray.from_arrays([0, 1], DECIMAL)}), "bad"),
+    "no whole day": (pa.table({"bad": pa.array([1], pa.int64()).view(pa.date64())}), "bad"),
+    "no UTF-8": (pa.table({"bad": pa.array([b"\xff"]).view(pa.string())}), "bad"),
+    "no UTF-8, without a name": (pa.array([b"\xff"]).view(pa.string()), "''"),
+    "no UTF-8, in pandas": (
+        pd.DataFrame({"bad": pd.Series(pa.array([b"\xff"]).view(pa.string()), dtype=ARROW_TEXT)}),
+        "bad",
+    ),
+    "a null where none may be": (
+        pa.table([pa.array([1, None])], pa.schema([pa.field("bad", pa.int64(), False)])),
+        "bad",
+    ),
+    "a stream of two schemas": (
+        pa.RecordBatchReader.from_batches(pa.schema({"a": pa.int64()}), [pa.record_batch({"a": ["x"]})]),
+        "",
+    ),
     "a stream without columns": (pa.RecordBatchReader.from_batches(pa.schema([]), []), "columns"),
 }
 
@@ -218,6 +243,58 @@ def test_rows_are_of_python(store: Store) -> None:
         store.put(pa.table({"t": pa.array([1], pa.timestamp("ns"))}), ADDRESS).load(list[dict[str, Any]])
 
 
+def test_rows_within_rows_are_of_python(store: Store) -> None:
+    """Nanoseconds at any depth become those types of Python, or raise; and so does a name that stands twice."""
+    fields = {"t": pa.timestamp("ns"), "s": pa.struct({"x": pa.duration("ns")}), "c": pa.time64("ns")}
+    fields |= {"l": pa.large_list(pa.timestamp("ns")), "m": pa.map_(pa.string(), pa.timestamp("ns"))}
+    fields |= {"f": pa.list_(pa.timestamp("ns"), 1), "d": pa.list_(pa.time64("ns")), "n": pa.int8()}
+    for step in (1000, 1):
+        cells = [pa.array([step]).cast(fields["t"]), pa.array([step]).cast(pa.duration("ns"))]
+        times = pa.array([step]).cast(pa.time64("ns"))
+        text = pa.array(["k"])
+        arrays = [
+            cells[0],
+            pa.StructArray.from_arrays([cells[1]], ["x"]),
+            times,
+            pa.LargeListArray.from_arrays([0, 1], cells[0]),
+            pa.MapArray.from_arrays([0, 1], text, cells[0]),
+            pa.FixedSizeListArray.from_arrays(cells[0], 1),
+            pa.ListArray.from_arrays([0, 1], times),
+            pa.array([1], pa.int8()),
+        ]
+        for (name, kind), cell in zip(fields.items(), arrays, strict=True):
+            handoff = store.put(pa.table({name: cell.cast(kind)}), ADDRESS)
+            if step == 1000 or name == "n":
+                assert "pandas" not in repr(handoff.load(list[dict[str, Any]]))
+            else:
+                with pytest.raises(ConfigError, match="Python cannot hold"):
+                    handoff.load(list[dict[str, Any]])
+    with pytest.raises(ConfigError, match="stands twice"):
+        store.put(TABLES["names twice"], ADDRESS).load(list[dict[str, Any]])
+
+
+def test_integers_that_pandas_would_round_are_refused(store: Store) -> None:
+    """A column of integers with a gap, one of them beyond 2**53, is not made one of floats."""
+    for odd in (2**53 + 1, -(2**53) - 1):
+        handoff = store.put(pa.table({"a": [odd, None]}), ADDRESS)
+        with pytest.raises(ConfigError, match="lose digits"):
+            handoff.load(pd.DataFrame)
+        assert [odd, None] == handoff.load(pl.DataFrame)["a"].to_list()
+    assert store.put(pa.table({"a": [2**53, None]}), ADDRESS).load(pd.DataFrame)["a"][0] == 2**53
+
+
+def test_columns_are_a_list_of_names_of_one_label(store: Store) -> None:
+    """A text in place of names, and a name of two labels, raise ConfigError; an annotated type is taken as it is."""
+    frame = pd.DataFrame([[1, 2, 3]], columns=pd.Index([1, "1", "a"], dtype=object))
+    for limit in (10**4, 0):
+        handoff = store.put(frame, ADDRESS, inline_limit=limit)
+        with pytest.raises(ConfigError, match="Give a list of names"):
+            handoff.load(columns="a")
+        with pytest.raises(ConfigError, match="several columns '1'"):
+            handoff.load(columns=["1"])
+        assert ["a"] == handoff.load(Annotated[pl.DataFrame, 1], columns=["a"]).columns
+
+
 def test_what_pandas_cannot_hold_is_taken_otherwise(store: Store) -> None:
     """A table that pandas refuses, for its metadata or its zones, says to take it as an Arrow table, which works."""
     odd = [
@@ -333,6 +410,39 @@ def test_a_parquet_file_of_another_is_damage(store: Store) -> None:
     for name in ("numpy.ndarray", "list"):
         with pytest.raises(DamagedError, match=f"a {name} was recorded"):
             table.decode(Source(good), reading._replace(name=name))
+
+
+def test_a_text_told_once_and_meant_often_is_measured() -> None:
+    """A Parquet file whose few bytes would be many texts raises LimitError before they take more than is allowed."""
+    rows = 20_000
+    long = pa.DictionaryArray.from_arrays(pa.array([0] * rows, pa.int32()), pa.array(["x" * 2**16]))
+    sink = io.BytesIO()
+    pq.write_table(pa.table({"a": long}), sink, store_schema=False)
+    limit, before = 2**25, pa.total_allocated_bytes()
+    for kind in (pa.Table, pa.RecordBatchReader, pd.DataFrame, list[dict[str, Any]]):
+        with pytest.raises(LimitError):
+            list(table.decode(Source(sink.getvalue()), Reading("pyarrow.Table", limit, kind)))
+        assert pa.total_allocated_bytes() - before < 2 * limit
+    honest = pa.table({"a": [str(n % 7) * 50 for n in range(rows)]})
+    assert same(honest, table.decode(Source(written(honest)), Reading("pyarrow.Table", rows * 60)))
+
+
+def test_a_stream_that_is_compressed_inside_is_damage() -> None:
+    """An Arrow stream whose bodies would grow is refused before they do, dictionaries too."""
+    import zstandard
+
+    dictionary = pa.table({"a": pa.array(["x"] * 1000).dictionary_encode()})
+    for value in (pa.table({"a": [0] * 10_000}), dictionary):
+        for codec in (None, "zstd"):
+            sink = io.BytesIO()
+            with pa.ipc.new_stream(sink, value.schema, options=pa.ipc.IpcWriteOptions(compression=codec)) as writer:
+                writer.write_table(value)
+            source = Source(zstandard.ZstdCompressor(write_checksum=True).compress(sink.getvalue()))
+            if codec is None:
+                assert same(value, table.decode(source, Reading("pyarrow.Table", 10**6)))
+            else:
+                with pytest.raises(DamagedError, match="compressed inside"):
+                    table.decode(source, Reading("pyarrow.Table", 10**6))
 
 
 def test_a_stream_of_another_is_damage() -> None:

@@ -54,6 +54,8 @@ class Selection:
         self.notes = stored.notes
         self.limit = reading.limit
         self.columns = reading.columns
+        if isinstance(self.columns, str):
+            raise ConfigError(f"columns={self.columns!r} is one name", remedy="Give a list of names")
 
     def places(self, names: Sequence[str], columns: Sequence[str] | None = None) -> list[int]:
         """Give where the columns asked for stand among the names of all, each of which may be asked for by name."""
@@ -105,7 +107,7 @@ def rows_of(value: Any) -> Rows:
         stream = value if kind is arrow.RecordBatchReader else arrow.RecordBatchReader.from_stream(value)
         _check(stream.schema, None)
         is_parquet = not any(map(_parquet.has_dictionary, stream.schema.types)) and _parquet.keeps(stream.schema)
-        return Rows(name, stream.schema, lambda: iter(stream), None, stream.schema.names, {}, is_parquet)
+        return Rows(name, stream.schema, lambda: _checked(stream), None, stream.schema.names, {}, is_parquet)
     if isinstance(value, (arrow.ChunkedArray, arrow.Array)):
         name = "pyarrow.ChunkedArray" if kind is arrow.ChunkedArray else "pyarrow.Array"
         table = arrow.table({"": value})
@@ -113,13 +115,17 @@ def rows_of(value: Any) -> Rows:
         name = f"pyarrow.{kind.__name__}"
         table = value if kind is arrow.Table else arrow.Table.from_batches([value])
     _check(table.schema, table.num_rows)
+    _check_cells(table)
     if not table.schema.metadata:
         table = table.replace_schema_metadata(None)  # metadata of no entries is none
     doubtful = [place for place, kind in enumerate(table.schema.types) if _parquet.has_dictionary(kind)]
-    if doubtful:
-        table = table.unify_dictionaries()
-    is_parquet = _parquet.keeps(table.schema) and (not doubtful or _parquet.gives_back(table.select(doubtful)))
-    return Rows(name, table.schema, lambda: iter([table]), table.num_rows, table.schema.names, {}, is_parquet)
+    try:
+        table, is_parquet = (table.unify_dictionaries() if doubtful else table), _parquet.keeps(table.schema)
+        parts = [table]
+    except arrow.ArrowException:  # of dictionaries that hold a null, which Arrow does not join either
+        parts, is_parquet = table.to_batches(), False
+    is_parquet = is_parquet and (not doubtful or _parquet.gives_back(table.select(doubtful)))
+    return Rows(name, table.schema, lambda: iter(parts), table.num_rows, table.schema.names, {}, is_parquet)
 
 
 def table(selection: Selection) -> Any:
@@ -131,7 +137,8 @@ def table(selection: Selection) -> Any:
 
 def batch(selection: Selection) -> Any:
     """Give a pyarrow.RecordBatch."""
-    found = table(selection).combine_chunks()
+    with cannot("one pyarrow.RecordBatch", "Take it as a pyarrow.Table"):
+        found = table(selection).combine_chunks()
     batches = found.to_batches()
     return batches[0] if batches else library("pyarrow").RecordBatch.from_pylist([], schema=found.schema)
 
@@ -157,7 +164,9 @@ def array(selection: Selection) -> Any:
 
 def rows(selection: Selection) -> list[dict[str, Any]]:
     """Give the rows as dicts. Nanoseconds, which Python lacks, become microseconds, where that alters nothing."""
-    _, parts = selection.open(is_arrow=False)
+    schema, parts = selection.open(is_arrow=False)
+    if len(set(schema.names)) != len(schema.names):
+        raise ConfigError("rows cannot hold a name that stands twice", remedy="Take it as a pyarrow.Table")
     found: list[dict[str, Any]] = []
     for part in parts:
         if (len(found) + part.num_rows) * _POINTER > selection.limit:
@@ -202,12 +211,55 @@ def _check(schema: Any, rows: int | None) -> None:
         raise EncodeError("the value: a table with 'handoff' or 'ARROW:' in its metadata", remedy="Rename that key")
 
 
+def _checked(stream: Any) -> Iterator[Any]:
+    for batch in stream:
+        if not batch.schema.equals(stream.schema):
+            raise EncodeError(
+                "the value: a stream with a batch of another schema", remedy="Cast the batch to the first"
+            )
+        _check_cells(batch)
+        yield batch
+
+
+def _check_cells(part: Any) -> None:
+    """Look at what nothing but its maker vouches for. Raises: `EncodeError` naming a column."""
+    for field, column in zip(part.schema, part.columns, strict=True):
+        try:
+            if column.null_count and not field.nullable:
+                raise ValueError("a column that may have no nulls has some")  # noqa: TRY301 - said in one place
+            column.validate(full=_parquet.may_be_invalid(field.type))
+        except ValueError as error:  # what Arrow raises is one
+            where = field.name or repr(field.name)
+            raise EncodeError(
+                f"{where}: {first_line(error)}", remedy="Make the cells valid for its type", path=where
+            ) from None
+
+
 def _in_microseconds(part: Any) -> Any:
-    arrow = library("pyarrow")
     for place, field in enumerate(part.schema):
-        kind = field.type
-        if arrow.types.is_timestamp(kind) and kind.unit == "ns":
-            part = part.set_column(place, field.name, part.column(place).cast(arrow.timestamp("us", kind.tz)))
-        elif arrow.types.is_duration(kind) and kind.unit == "ns":
-            part = part.set_column(place, field.name, part.column(place).cast(arrow.duration("us")))
+        kind = _micro(field.type)
+        if kind != field.type:
+            part = part.set_column(place, field.name, part.column(place).cast(kind))
     return part
+
+
+def _micro(kind: Any) -> Any:  # noqa: PLR0911 - a line for each type
+    """Give a type without nanoseconds, at any depth."""
+    arrow = library("pyarrow")
+    types = arrow.types
+    if types.is_timestamp(kind) and kind.unit == "ns":
+        return arrow.timestamp("us", kind.tz)
+    if types.is_duration(kind) and kind.unit == "ns":
+        return arrow.duration("us")
+    if types.is_time64(kind):
+        return arrow.time64("us")
+    if types.is_struct(kind):
+        return arrow.struct([field.with_type(_micro(field.type)) for field in kind])
+    if types.is_map(kind):
+        return arrow.map_(_micro(kind.key_type), kind.item_field.with_type(_micro(kind.item_type)), kind.keys_sorted)
+    if types.is_list(kind) or types.is_large_list(kind) or types.is_fixed_size_list(kind):
+        field = kind.value_field.with_type(_micro(kind.value_type))
+        if types.is_fixed_size_list(kind):
+            return arrow.list_(field, kind.list_size)
+        return arrow.list_(field) if types.is_list(kind) else arrow.large_list(field)
+    return kind

@@ -174,6 +174,7 @@ class Chunks:
 
     def to_arrow(self, cells: Any) -> Any:
         found = library("pyarrow").array(cells, self.type)
+        found.validate(full=True)
         return found if found.type == self.type else found.cast(self.type)
 
     def begin(self, rows: int) -> Any:  # noqa: ARG002 - the chunks say how many there are
@@ -325,7 +326,7 @@ class Categories:
             self._kind.add(values, 0, found.dictionary.cast(self._kind.type))
             numbers = library("numpy").append(self.categories.get_indexer(self._kind.end(values)), -1)
             codes[:] = numbers[compute.fill_null(found.indices, len(numbers) - 1).to_numpy(zero_copy_only=False)]
-        if (codes < 0).sum() != part.null_count:
+        if (codes < 0).sum() != part.null_count or (codes >= len(self.categories)).any():
             raise DamagedError("a cell is of none of the categories")
 
     def end(self, into: Any) -> Any:

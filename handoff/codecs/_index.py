@@ -10,6 +10,7 @@ from typing import Any
 from handoff.codecs import tree
 from handoff.codecs._cells import Categories, Chunks, Intervals, Kind, Level, Masked, Numbers, Periods, Sparse, Zoned
 from handoff.codecs._libraries import first_line, library
+from handoff.codecs._messages import Messages
 from handoff.codecs._objects import Objects, objects_of
 from handoff.errors import DamagedError, EncodeError
 
@@ -142,6 +143,7 @@ def index_noted(note: dict[str, Any]) -> Any:
     arrow = library("pyarrow")
     parts: list[Any] = []
     if note["labels"]:
+        Messages().add(note["labels"])
         with arrow.ipc.open_stream(note["labels"]) as stream:
             for batch in stream:
                 batch.validate(full=True)
@@ -218,6 +220,10 @@ def _plain_index(array: Any, name: Any) -> Any:
 def _level(index: Any, place: int) -> tuple[Kind, Any]:
     """Give a level of a MultiIndex as categories; as values where there are many, so that the metadata stays small."""
     level, codes = index.levels[place], index.codes[place]
+    if not level.is_unique:
+        raise Refused("a level with a label twice")
+    if len(codes) and not -1 <= codes.min() <= codes.max() < len(level):
+        raise Refused("a level with a number of no label")
     if level.nbytes > _LEAST_VALUES and (codes >= 0).all():
         cells = index.get_level_values(place)
         return kind_of(cells_of(cells)), cells_of(cells)

@@ -10,10 +10,11 @@ from handoff import artifact
 from handoff.artifact import Header, Payload, Sink
 from handoff.codecs import _parquet, _rows
 from handoff.codecs._libraries import first_line, library
+from handoff.codecs._messages import Messages
 from handoff.codecs._parquet import OURS
 from handoff.codecs._reading import Reading
 from handoff.codecs._rows import Rows, Ruler
-from handoff.errors import DamagedError
+from handoff.errors import DamagedError, HandoffError
 from handoff.spool import MOST_IN_MEMORY, Source
 
 
@@ -29,7 +30,8 @@ def write(sink: Sink, rows: Rows, ruler: Ruler, header: Callable[[int], Header |
     with tempfile.SpooledTemporaryFile(MOST_IN_MEMORY) as spool:
         with arrow.ipc.new_stream(arrow.PythonFile(spool, "w"), schema) as writer:
             for group in _rows.groups(rows.schema, rows.parts(), ruler):
-                writer.write_table(group.replace_schema_metadata(schema.metadata))
+                with _parquet.naming(group, _write_one):
+                    writer.write_table(group.replace_schema_metadata(schema.metadata))
         size = spool.tell()
 
         def at(start: int, end: int) -> bytes:
@@ -40,6 +42,12 @@ def write(sink: Sink, rows: Rows, ruler: Ruler, header: Callable[[int], Header |
         if found is not None:
             artifact.write_header(sink, found)
         artifact.write_frame(sink, size, at)
+
+
+def _write_one(table: Any) -> None:
+    arrow = library("pyarrow")
+    with arrow.ipc.new_stream(arrow.BufferOutputStream(), table.schema) as writer:
+        writer.write_table(table)
 
 
 class Ipc:
@@ -79,11 +87,13 @@ class _Bytes:
     def __init__(self, fill: Callable[[memoryview], None], size: int) -> None:
         self._fill = fill
         self._left = size
+        self._messages = Messages()
 
     def read(self, length: int = -1) -> bytearray:
         found = bytearray(self._left if length < 0 else min(length, self._left))
         self._left -= len(found)
         self._fill(memoryview(found))
+        self._messages.add(memoryview(found))
         return found
 
 
@@ -100,6 +110,6 @@ def _translated() -> Generator[None]:
     try:
         yield
     except (library("pyarrow").ArrowException, OSError, ValueError) as error:
-        if isinstance(error, DamagedError):
+        if isinstance(error, HandoffError):
             raise
         raise DamagedError(f"the Arrow stream cannot be read: {first_line(error)}") from None

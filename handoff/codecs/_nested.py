@@ -62,4 +62,4 @@ def unpack(parts: Any, left: int) -> tuple[Any, int]:
             size=weight,
             limit=left,
         )
-    return codec.decode(source, Reading(kind, weight)), weight
+    return codec.decode(source, Reading(kind, left)), weight

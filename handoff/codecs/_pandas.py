@@ -32,6 +32,7 @@ from handoff.codecs._rows import Rows, steps
 from handoff.errors import ConfigError, DamagedError, EncodeError, HandoffError
 
 _REMEDY = "Convert it to a type that is kept (docs/tables.md lists them), or hand it over as plain Python values"
+_EXACT = 2**53  # a float holds each integer up to here
 # From here on, a table is taken apart while it becomes a frame.
 _LARGE = 64 * 1024**2
 
@@ -104,6 +105,8 @@ def frame(selection: Selection) -> Any:
         labels: Any = names if is_series else _columns_noted(note["columns"], names)
         known = [label if type(label) is str else name for label, name in zip(labels, names, strict=True)]
         chosen = selection.places(known)
+        if selection.columns is not None:
+            _check_choice([(known[place], labels[place]) for place in chosen])
         arrays, index = _filled(selection, note, chosen)
         columns = {
             place: pandas.Series(array, index=index, dtype=array.dtype, copy=False)
@@ -281,6 +284,13 @@ def _columns_noted(note: dict[str, Any], names: list[str]) -> Any:
     return join_index(note, [kind.end(into)])
 
 
+def _check_choice(chosen: list[tuple[str, Any]]) -> None:
+    kinds: dict[str, type] = {}
+    for name, label in chosen:
+        if kinds.setdefault(name, type(label)) is not type(label):
+            raise ConfigError(f"the table has several columns {name!r}, of other labels", remedy="Load it as a whole")
+
+
 def _filled(selection: Selection, note: dict[str, Any], chosen: list[int]) -> tuple[list[Any], Any]:
     """Give the arrays of the columns at some places, and the index."""
     width, schema = len(note["kinds"]), selection.stored.schema
@@ -317,6 +327,15 @@ def _marked(found: Any, note: dict[str, Any]) -> Any:
 
 def _foreign(selection: Selection) -> Any:
     table = _arrow.table(selection)
+    compute, types = library("pyarrow.compute"), library("pyarrow").types
+    for name, column in zip(table.column_names, table.columns, strict=True):
+        if column.null_count and types.is_integer(column.type):
+            ends = compute.min_max(column).as_py()
+            if max(-(ends["min"] or 0), ends["max"] or 0) > _EXACT:
+                raise ConfigError(
+                    f"pandas cannot hold the column {name!r}: with gaps its integers would be floats, and lose digits",
+                    remedy="Take it as a pyarrow.Table or a polars.DataFrame",
+                )
     with _arrow.cannot("pandas", "Take it as a pyarrow.Table"):
         if table.nbytes < _LARGE:
             return table.to_pandas()

@@ -2,10 +2,11 @@
 
 from __future__ import annotations
 
+import contextlib
 import struct
 import threading
 import zlib
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Generator, Iterator, Sequence
 from functools import cache
 from typing import Any, Final, NamedTuple
 
@@ -14,7 +15,7 @@ from handoff.codecs import _rows
 from handoff.codecs._libraries import first_line, library
 from handoff.codecs._reading import Reading
 from handoff.codecs._rows import Rows, Ruler
-from handoff.errors import DamagedError, LimitError
+from handoff.errors import DamagedError, EncodeError, HandoffError, LimitError
 from handoff.spool import PIECE, Source
 
 #: How a Parquet file begins, and ends.
@@ -27,6 +28,8 @@ _HEADER_KEY = b"handoff"
 _CHECK_KEY = b"handoff.crc32"
 _UNSEALED = b"0" * 16
 _HALF = 8
+_BITS = 8
+_FEWEST = 64  # rows that are read at once
 _CHECK_FIELD = _CHECK_KEY + b"\x18\x10"  # in Thrift's compact protocol: the next field, text of sixteen bytes
 _END = struct.Struct("<I4s")  # the length of the footer, and the magic
 _one_at_a_time = threading.Lock()
@@ -37,14 +40,16 @@ _OPTIONS: dict[str, Any] = {"compression": "zstd", "write_page_checksum": True, 
 def keeps(schema: Any) -> bool:
     """Whether Parquet gives back every type of a schema, its names and its metadata, told from a file without rows."""
     arrow = library("pyarrow")
-    if not schema.names or (any(map(_has_fixed_lists, schema.types)) and not _keeps_fixed_lists()):
+    if not schema.names or any(map(_has_empty_lists, schema.types)):
+        return False
+    if any(map(_has_fixed_lists, schema.types)) and not _keeps_fixed_lists():
         return False
     sink = arrow.BufferOutputStream()
     try:
         with library("pyarrow.parquet").ParquetWriter(sink, schema, **_OPTIONS):
             pass
         back = _open(Source(sink.getvalue().to_pybytes())).schema_arrow
-    except (arrow.ArrowException, DamagedError):
+    except (arrow.ArrowException, OSError, DamagedError):
         return False
     return bool(back.equals(schema, check_metadata=True))
 
@@ -58,9 +63,33 @@ def gives_back(table: Any) -> bool:
             parquet.write_table(group, sink, row_group_size=group.num_rows, **_OPTIONS)
             if not _open(Source(sink.getvalue().to_pybytes())).read().equals(group):
                 return False
-    except arrow.ArrowException:
+    except (arrow.ArrowException, OSError, DamagedError):
         return False
     return True
+
+
+@contextlib.contextmanager
+def naming(group: Any, write_one: Callable[[Any], None]) -> Generator[None]:
+    """Say by an `EncodeError` which column of a group is not written, told by writing each alone."""
+    arrow = library("pyarrow")
+    try:
+        yield
+    except arrow.ArrowException as error:
+        for place, name in enumerate(group.column_names):
+            try:
+                write_one(group.select([place]))
+            except (arrow.ArrowException, OSError):
+                where = name or repr(name)
+                break
+        else:
+            where = "the value"
+        raise EncodeError(
+            f"{where}: {first_line(error)}", remedy="Cast it to a type that Parquet has", path=where
+        ) from None
+
+
+def _write_one(table: Any) -> None:
+    library("pyarrow.parquet").write_table(table, library("pyarrow").BufferOutputStream(), **_OPTIONS)
 
 
 def write(sink: Sink, rows: Rows, ruler: Ruler, header: Callable[[int], Header | None]) -> str | None:
@@ -71,7 +100,8 @@ def write(sink: Sink, rows: Rows, ruler: Ruler, header: Callable[[int], Header |
         stream = arrow.BufferedOutputStream(arrow.PythonFile(sealing, "w"), PIECE)
         writer = library("pyarrow.parquet").ParquetWriter(stream, rows.schema, **_OPTIONS)
         for group in _rows.groups(rows.schema, rows.parts(), ruler):
-            writer.write_table(group, row_group_size=group.num_rows)
+            with naming(group, _write_one):
+                writer.write_table(group, row_group_size=group.num_rows)
         if rows.notes:
             writer.add_key_value_metadata(rows.notes)
         found = header(ruler.size)
@@ -128,6 +158,8 @@ class Parquet:
         groups = [self._file.metadata.row_group(index) for index in range(self._file.metadata.num_row_groups)]
         # Repeated cells take no room in the file: what they take in memory follows from their number.
         sizes = [sum(group.total_byte_size for group in groups), _rows.least_size(self.schema, self.count)]
+        sizes.append(sum(chunk.num_values for group in groups for chunk in _chunks(group)) // _BITS)
+        self._limit = reading.limit
         self.size: int = max(*sizes, 0 if reading.header is None else reading.header.raw_size)
         if self.size > reading.limit:
             raise LimitError(
@@ -152,11 +184,35 @@ class Parquet:
         """Give the columns at some places of the schema, group by group."""
         names = [self.schema.names[place] for place in places]
         is_unique = len(set(self.schema.names)) == len(self.schema.names)
+        ruler = Ruler(self.schema, None, self._limit)
         for index in range(self._file.metadata.num_row_groups):
-            with _translated():
-                # A name with a dot may stand for a part of a column, too.
-                table = self._file.read_row_group(index, columns=names if is_unique else None)
+            table = self._group(index, names if is_unique else None, ruler)
             yield without_ours(table.select(names if is_unique else places))
+
+    def _group(self, index: int, names: list[str] | None, ruler: Ruler) -> Any:
+        """Read a group; few rows at a time and measured, where its pages might hold far more than they take."""
+        group = self._file.metadata.row_group(index)
+        texts = [chunk for chunk in _chunks(group) if chunk.physical_type.endswith("BYTE_ARRAY")]
+        size = sum(chunk.total_uncompressed_size for chunk in texts)
+        rows = max(_FEWEST, self._limit // max(1, size))
+        found: list[Any] = []
+        with _translated():
+            if rows >= group.num_rows:
+                # A name with a dot may stand for a part of a column, too.
+                return self._file.read_row_group(index, columns=names)
+            for batch in self._file.iter_batches(rows, row_groups=[index], columns=names):
+                found.append(library("pyarrow").Table.from_batches([batch]))
+                try:
+                    ruler.cuts(found[-1])
+                except OverflowError:
+                    raise LimitError(
+                        f"the table takes over {self._limit:,} bytes in memory, which are allowed", limit=self._limit
+                    ) from None
+            return _rows.joined(library("pyarrow").concat_tables(found))
+
+
+def _chunks(group: Any) -> list[Any]:
+    return [group.column(place) for place in range(group.num_columns)]
 
 
 def without_ours(table: Any) -> Any:
@@ -230,8 +286,20 @@ def has_dictionary(kind: Any) -> bool:
     return _holds(kind, library("pyarrow").types.is_dictionary)
 
 
+def may_be_invalid(kind: Any) -> bool:
+    """Whether a type has cells, at any depth, that are not what their bits say, whichever those are."""
+    types = library("pyarrow").types
+    certain = (types.is_integer, types.is_floating, types.is_boolean, types.is_timestamp, types.is_duration)
+    return not any(is_certain(kind) for is_certain in (*certain, types.is_date32, types.is_null))
+
+
 def _has_fixed_lists(kind: Any) -> bool:
     return _holds(kind, library("pyarrow").types.is_fixed_size_list)
+
+
+def _has_empty_lists(kind: Any) -> bool:
+    is_list = library("pyarrow").types.is_fixed_size_list
+    return _holds(kind, lambda inner: is_list(inner) and not inner.list_size)
 
 
 @cache
@@ -274,5 +342,7 @@ class _translated:  # noqa: N801 - used as a block
     def __enter__(self) -> None: ...
 
     def __exit__(self, kind: object, error: BaseException | None, trace: object) -> None:
+        if isinstance(error, HandoffError):
+            return
         if isinstance(error, library("pyarrow").ArrowException | OSError | ValueError):
             raise DamagedError(f"the Parquet file cannot be read: {first_line(error)}") from None

@@ -48,19 +48,21 @@ def classes() -> tuple[type, ...]:
 
 def rows_of(value: Any) -> Rows:
     """Take a frame or a series apart; a lazy frame is collected first. Raises: `EncodeError` naming a column."""
-    polars = library("polars")
+    polars, arrow = library("polars"), library("pyarrow")
     kind = type(value)
     if kind is polars.LazyFrame:
         value = _collected(value)
     table = value.to_frame() if kind is polars.Series else value
     note = {"rows": table.height, "types": [_note_type(name, dtype) for name, dtype in table.schema.items()]}
-    carriers = {
-        name: _carrier(noted) for name, noted in zip(table.columns, note["types"], strict=True) if _is_carried(noted)
-    }
-    schema = table.head(0).cast(carriers).to_arrow().schema.remove_metadata()
+    carriers = [_carrier(noted) if _is_carried(noted) else None for noted in note["types"]]
+    empty = _to_arrow(table.head(0), carriers)
+    schema = arrow.schema([(name, column.type) for name, column in zip(table.columns, empty, strict=True)])
 
     def convert(start: int, end: int) -> Any:
-        return table.slice(start, end - start).cast(carriers).to_arrow().cast(schema)
+        cells = _to_arrow(table.slice(start, end - start), carriers)
+        return arrow.Table.from_arrays(
+            [column.cast(field.type) for column, field in zip(cells, schema, strict=True)], schema=schema
+        )
 
     return Rows(
         f"polars.{kind.__name__}",
@@ -91,15 +93,16 @@ def frame(selection: Selection) -> Any:
     why = "a column is of a union" if any(map(arrow.types.is_union, schema.types)) else why  # it would panic
     if why:
         raise ConfigError(f"polars cannot hold this table: {why}", remedy="Take it as a pyarrow.Table")
-    types = None if notes is None else {name: _type_noted(note) for name, note in zip(schema.names, notes, strict=True)}
-    late = {field.name: polars.Categorical for field in schema if arrow.types.is_dictionary(field.type)}
-    early = {}
+    types = None if notes is None else [_type_noted(note) for note in notes]
+    late = [polars.Categorical if arrow.types.is_dictionary(kind) else None for kind in schema.types]
+    early: list[Any] = [None] * len(late)
     if types is not None and notes is not None:
-        early = {name: types[name] for name, note in zip(types, notes, strict=True) if not _holds(note, "Categorical")}
-        late = {name: kind for name, kind in types.items() if name not in early}
+        has = [_holds(note, "Categorical") for note in notes]
+        early = [None if is_late else kind for kind, is_late in zip(types, has, strict=True)]
+        late = [kind if is_late else None for kind, is_late in zip(types, has, strict=True)]
     try:
-        found = [_taken(part).cast(early) for part in parts] or [_taken(schema.empty_table()).cast(early)]
-        return polars.concat(found, rechunk=False).cast(late)
+        found = [_cast(_taken(part), early) for part in parts] or [_cast(_taken(schema.empty_table()), early)]
+        return _cast(polars.concat(found, rechunk=False), late)
     except HandoffError:
         raise
     except (Exception, polars.exceptions.PanicException) as error:  # noqa: BLE001 - whatever Polars raises, or panics
@@ -149,8 +152,45 @@ def _taken(part: Any) -> Any:
             column = column.cast(arrow.string_view())  # Polars' own form: of others it would keep the offsets too
         if column.type != field.type:
             part = part.set_column(place, field.name, column)
-    found = library("polars").from_arrow(part, rechunk=False)
-    found.columns = part.column_names  # it gives a name to a column whose name is empty
+    names = part.column_names
+    found = library("polars").from_arrow(part.rename_columns(_numbered(names)), rechunk=False)
+    found.columns = names  # by Arrow it takes no name that is empty, or holds a NUL
+    return found
+
+
+def _cast(frame: Any, types: list[Any]) -> Any:
+    """Cast columns by their place, a type of None not at all: what Polars casts by name, it takes for a selector."""
+    if not any(kind is not None for kind in types):
+        return frame
+    names = frame.columns
+    columns = [
+        column.alias(number) if kind is None else column.cast(kind).alias(number)
+        for column, kind, number in zip(frame.get_columns(), types, _numbered(names), strict=True)
+    ]
+    found = library("polars").DataFrame(columns)
+    found.columns = names
+    return found
+
+
+def _numbered(names: list[str]) -> list[str]:
+    return [str(place) for place in range(len(names))]
+
+
+def _to_arrow(frame: Any, carriers: list[Any]) -> list[Any]:
+    """Give the columns of a frame in Arrow. Raises: `EncodeError` naming one."""
+    found: list[Any] = []
+    for column, carrier in zip(frame.get_columns(), carriers, strict=True):
+        try:
+            cells = column if carrier is None else column.cast(carrier)
+            found.append(cells.alias("0").to_frame().to_arrow().column(0))
+            found[-1].validate()
+        except (Exception, library("polars").exceptions.PanicException) as error:  # noqa: BLE001 - it panics, too
+            where = column.name or repr(column.name)
+            raise EncodeError(
+                f"{where}: a column of {column.dtype} that Arrow does not take ({first_line(error)})",
+                remedy="Cast it to a type that Arrow has",
+                path=where,
+            ) from None
     return found
 
 
@@ -204,7 +244,9 @@ def _type_noted(noted: list[Any], *, carried: bool = False) -> Any:
     if name in ("List", "Array"):
         return kind(_type_noted(rest[0], carried=carried), *rest[1:])
     if name == "Struct":
-        return kind([polars.Field(field, _type_noted(inner, carried=carried)) for field, inner in rest[0]])
+        # Of gaps alone within a struct, Polars gives Arrow too few.
+        fields = [(field, ["String"] if carried and inner == ["Null"] else inner) for field, inner in rest[0]]
+        return kind([polars.Field(field, _type_noted(inner, carried=carried)) for field, inner in fields])
     return kind() if name == "Categorical" and hasattr(polars, "Categories") else kind(*rest)
 
 
@@ -213,7 +255,7 @@ def _carrier(noted: list[Any]) -> Any:
 
 
 def _is_carried(noted: list[Any]) -> bool:
-    return any(_holds(noted, name) for name in _AS_TEXT)
+    return bool(_carrier(noted) != _type_noted(noted))
 
 
 def _holds(noted: list[Any], name: str) -> bool:

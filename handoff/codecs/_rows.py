@@ -108,10 +108,7 @@ def groups(schema: Any, parts: Iterator[Any], ruler: Ruler) -> Iterator[Any]:
     def together() -> Any:
         found = arrow.concat_tables(waiting)
         waiting.clear()
-        try:
-            return found.combine_chunks()
-        except arrow.ArrowNotImplementedError:  # pragma: no cover - lists of a fixed size with gaps, before Arrow 19
-            return found
+        return joined(found)
 
     for part in parts:
         table = arrow.Table.from_batches([part], schema) if isinstance(part, arrow.RecordBatch) else part
@@ -124,6 +121,14 @@ def groups(schema: Any, parts: Iterator[Any], ruler: Ruler) -> Iterator[Any]:
             waiting.append(table.slice(start))
     if waiting:
         yield together()
+
+
+def joined(table: Any) -> Any:
+    """Give a table whose columns are in one piece each, where Arrow can join it."""
+    try:
+        return table.combine_chunks()
+    except library("pyarrow").ArrowException:  # dictionaries that hold a null; lists of a fixed size before Arrow 19
+        return table
 
 
 def steps(rows: int, convert: Callable[[int, int], Any]) -> Iterator[Any]:

@@ -9,7 +9,7 @@ from __future__ import annotations
 import io
 import types
 from collections.abc import Callable, Iterable, Iterator
-from typing import Any, Final, Union, get_args, get_origin
+from typing import Annotated, Any, Final, Union, get_args, get_origin
 
 from handoff.artifact import Buffer, Header, Payload, Sink
 from handoff.codecs import _arrow, _ipc, _pandas, _parquet, _polars
@@ -123,12 +123,30 @@ def dataset(path: str, filesystem: Any, wanted: Any) -> Any:
 
     Arguments: the path, on a filesystem of fsspec's or, where that is None, on this machine.
     """
-    found = library("pyarrow.dataset").dataset(path, format="parquet", filesystem=filesystem)
+    datasets = library("pyarrow.dataset")
+    options = datasets.ParquetFragmentScanOptions(page_checksum_verification=True)
+    form = datasets.ParquetFileFormat(default_fragment_scan_options=options)
+    found = datasets.dataset(path, format=form, filesystem=filesystem)
     return _lazy(found.replace_schema(_parquet.without_ours(found.schema)), wanted)
+
+
+def check_scan(source: Source) -> None:
+    """Refuse a Parquet file that no other library reads as it is. Raises: `ConfigError`, `DamagedError`."""
+    selection = _arrow.Selection(_parquet.Parquet(source, Reading("", _LARGEST)), Reading("", _LARGEST))
+    names = selection.stored.schema.names
+    if _arrow.PANDAS in selection.notes:
+        _pandas.check_open(selection, range(len(names)))
+    _check_names(names)
+
+
+def _check_names(names: list[str]) -> None:
+    if len(set(names)) != len(names):
+        raise ConfigError("a table where a name stands twice is not scanned", remedy="Load it")
 
 
 def dataset_of(table: Any, wanted: Any) -> Any:
     """Give the same of a table that is in memory."""
+    _check_names(table.column_names)
     return _lazy(library("pyarrow.dataset").dataset(table), wanted)
 
 
@@ -145,6 +163,8 @@ def _form(wanted: Any) -> str | None:
     if origin in (Union, types.UnionType):
         found = [form for form in map(_form, get_args(wanted)) if form]
         return found[0] if found else None
+    if origin is Annotated:
+        return _form(get_args(wanted)[0])
     if origin is list:
         return _ROWS
     if origin in (Iterator, Iterable):
