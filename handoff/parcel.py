@@ -165,7 +165,7 @@ def _unwrap_named(handoff: Stored, source: Source, type: Any, limit: int, column
         header = _header(source, handoff.address)
         if (header.codec, header.type, header.raw_size) != (handoff.codec, handoff.type, handoff.raw_size):
             raise EnvelopeError("the envelope says other than the artifact's header", remedy=RERUN)
-    reading = Reading(handoff.type, limit, type, header, columns, handoff.file_name or "")
+    reading = Reading(handoff.type, limit, type, header, columns, handoff.file_name or "", is_known=True)
     return _decode(handoff.codec, source, reading)
 
 

@@ -34,7 +34,7 @@ def columns_of(storage: Storage, x: Stored | Address, type: Any, limit: int, col
         stamp = _stamp_of(source, x) if source.size > MOST_IN_MEMORY else None
         if stamp is not None:
             header = stamp.header
-            reading = Reading(header.type, limit, type, header, columns)
+            reading = Reading(header.type, limit, type, header, columns, is_known=isinstance(x, Stored))
             value = codecs.codec_named(header.codec).decode(source, reading)
             # Nothing was overwritten meanwhile; a stream has not even begun.
             if not hasattr(value, "read_next_batch") and _stamp_of(source, x) == stamp:

@@ -14,7 +14,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from handoff import Address, ConfigError, DamagedError, EncodeError, Inline, Store
-from handoff.codecs import _rows, tree
+from handoff.codecs import _polars, _rows, tree
 from handoff.codecs.table import Table
 from handoff.frames import columns, tables
 from handoff.testing import same
@@ -152,3 +152,10 @@ def test_what_polars_cannot_hold_is_taken_otherwise(store: Store) -> None:
     for value in (twice, odd, months):
         with pytest.raises(ConfigError, match=r"Take it as a pyarrow\.Table"):
             store.put(value, ADDRESS).load(pl.DataFrame)
+
+
+def test_a_column_that_arrow_does_not_take_is_named() -> None:
+    """A column that cannot be carried over is refused by its name."""
+    with pytest.raises(EncodeError, match="b: a column of String that Arrow does not take") as caught:
+        _polars._to_arrow(pl.DataFrame({"a": [1], "b": ["x"]}), [None, pl.Int8])
+    assert caught.value.path == "b"

@@ -160,6 +160,7 @@ class Parquet:
         sizes = [sum(group.total_byte_size for group in groups), _rows.least_size(self.schema, self.count)]
         sizes.append(sum(chunk.num_values for group in groups for chunk in _chunks(group)) // _BITS)
         self._limit = reading.limit
+        self._is_known = reading.is_known
         self.size: int = max(*sizes, 0 if reading.header is None else reading.header.raw_size)
         if self.size > reading.limit:
             raise LimitError(
@@ -190,14 +191,14 @@ class Parquet:
             yield without_ours(table.select(names if is_unique else places))
 
     def _group(self, index: int, names: list[str] | None, ruler: Ruler) -> Any:
-        """Read a group; few rows at a time and measured, where its pages might hold far more than they take."""
+        """Read a group; few rows at a time and measured, where pages might hold far more than they take."""
         group = self._file.metadata.row_group(index)
         texts = [chunk for chunk in _chunks(group) if chunk.physical_type.endswith("BYTE_ARRAY")]
         size = sum(chunk.total_uncompressed_size for chunk in texts)
         rows = max(_FEWEST, self._limit // max(1, size))
         found: list[Any] = []
         with _translated():
-            if rows >= group.num_rows:
+            if self._is_known or rows >= group.num_rows:
                 # A name with a dot may stand for a part of a column, too.
                 return self._file.read_row_group(index, columns=names)
             for batch in self._file.iter_batches(rows, row_groups=[index], columns=names):

@@ -14,7 +14,8 @@ class Reading(NamedTuple):
 
     Arguments: ``name``, the type's name as it was recorded; ``limit``, the most bytes to decompress into; ``type``,
     what the reader asks for; ``header`` of an artifact, None where the payload came inline or the artifact has none;
-    ``columns`` of a table, all where it is None; ``file_name`` of a file.
+    ``columns`` of a table, all where it is None; ``file_name`` of a file; ``is_known``, whether these are the bytes
+    that a handoff names, so that they are what was put.
     """
 
     name: str
@@ -23,6 +24,7 @@ class Reading(NamedTuple):
     header: Header | None = None
     columns: Sequence[str] | None = None
     file_name: str = ""
+    is_known: bool = False
 
     def payload(self, source: Source, limit: int) -> Payload:
         """Open the one zstd frame of a payload or an artifact. Raises: `DamagedError`, `LimitError`."""
