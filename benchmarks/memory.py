@@ -81,9 +81,8 @@ def main() -> int:
         plots.draw_memory(run, asked.plot)
     found = list(sheets(run.cells))
     if asked.markdown:
-        print(*(sheet.to_markdown() for sheet in found), sep="\n")  # noqa: T201 - it is for a file
-        print(*(f"- {text}" for text in judge(run.cells)), "", sep="\n")  # noqa: T201 - as above
-        print(report.measured_with(run.machine, run.versions))  # noqa: T201 - as above
+        measured = report.measured_with(run.machine, run.versions)
+        sys.stdout.write(report.as_markdown(found, judge(run.cells), measured))
         return 0
     for sheet in found:
         sheet.show(console)

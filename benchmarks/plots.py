@@ -62,7 +62,9 @@ def draw_memory(run: memory.Run, path: Path) -> None:
         _scale(axes[0][0], sizes)
         figure.supylabel("peak memory above the value (1 MiB and less is 1 MiB)", fontsize=9)
         figure.supxlabel("size of the value", fontsize=9)
-        found = {label: line for panel in axes.flat for line, label in zip(*panel.get_legend_handles_labels())}  # noqa: B905 - they are as many
+        found = {
+            label: line for panel in axes.flat for line, label in zip(*panel.get_legend_handles_labels(), strict=True)
+        }
         figure.legend(found.values(), found.keys(), loc="upper center", ncols=5)
         figure.tight_layout(rect=(0, 0, 1, 1 - 0.4 / (1.2 + 1.7 * len(kinds))))
         _save(figure, path)

@@ -89,6 +89,11 @@ def measured_with(on: dict[str, Any], libraries: dict[str, str]) -> str:
     return f"{on['system']}, {on['cores']} cores, Python {on['python']}; {named}"
 
 
+def as_markdown(sheets: Iterable[Sheet], texts: Iterable[str], measured: str) -> str:
+    """Write what was found for a page: the tables, a list of sentences, and what it was measured with."""
+    return "\n".join([*(sheet.to_markdown() for sheet in sheets), *(f"- {text}" for text in texts), "", measured, ""])
+
+
 def samples(results: Iterable[Result]) -> dict[str, Any]:
     """Give every sample, in seconds for one act, and what it was measured with."""
     return {

@@ -68,9 +68,8 @@ def main() -> int:
         plots.draw_values(run, asked.plot)
     texts = [*judge(run.lines), *absences(run.lines)]
     if asked.markdown:
-        print(*(sheet.to_markdown() for sheet in sheets(run.lines)), sep="\n")  # noqa: T201 - it is for a file
-        print(*(f"- {text}" for text in texts), "", sep="\n")  # noqa: T201 - as above
-        print(report.measured_with(run.machine, run.versions))  # noqa: T201 - as above
+        measured = report.measured_with(run.machine, run.versions)
+        sys.stdout.write(report.as_markdown(sheets(run.lines), texts, measured))
         return 0
     for sheet in sheets(run.lines):
         sheet.show(console)

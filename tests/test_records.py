@@ -42,7 +42,17 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from handoff import Address, DamagedError, DependencyError, EncodeError, LimitError, MismatchError, StaleError, Store
+from handoff import (
+    Address,
+    DamagedError,
+    DependencyError,
+    EncodeError,
+    LimitError,
+    MismatchError,
+    StaleError,
+    Store,
+    artifact,
+)
 from handoff.codecs import Reading, _containers, tree
 from handoff.records import name_of
 from handoff.spool import Source
@@ -862,7 +872,7 @@ def test_records_nest_as_deep_as_containers(store: Store) -> None:
 
 
 def read(code: int, content: bytes, kind: Any) -> Any:
-    data = tree.artifact.compress(PACK([msgspec.msgpack.Ext(code, content)]))
+    data = artifact.compress(PACK([msgspec.msgpack.Ext(code, content)]))
     return tree.decode(Source(data), Reading("list", 2**30, list[kind]))
 
 

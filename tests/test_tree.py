@@ -22,7 +22,7 @@ import pytest
 from hypothesis import example, given
 from hypothesis import strategies as st
 
-from handoff import Address, DamagedError, DependencyError, EncodeError, Inline, LimitError, Store, Stored
+from handoff import Address, DamagedError, DependencyError, EncodeError, Inline, LimitError, Store, Stored, artifact
 from handoff.codecs import Reading, _containers, tree
 from handoff.spool import Source
 from handoff.testing import same, values
@@ -213,7 +213,7 @@ def test_shared_texts_and_tuples_are_counted_before_they_are_encoded(
 
 def test_a_message_is_no_bomb(store: Store) -> None:
     """A message of some hundred bytes that would become a gigabyte is refused: nothing vouches for what it holds."""
-    data = tree.artifact.compress(b"\xdd" + (10**7).to_bytes(4, "big") + b"\x90" * 10**7)
+    data = artifact.compress(b"\xdd" + (10**7).to_bytes(4, "big") + b"\x90" * 10**7)
     message = Inline(codec="tree", type="list", sha256=hashlib.sha256(data).hexdigest(), data=data)
     assert message.size < 1000
     with pytest.raises(LimitError, match="allowed"):
@@ -240,7 +240,7 @@ def test_a_payload_alone_bears_no_header() -> None:
 
 
 def payload_of(data: bytes) -> Any:
-    return tree.decode(Source(tree.artifact.compress(data)), Reading("list", 2**30))
+    return tree.decode(Source(artifact.compress(data)), Reading("list", 2**30))
 
 
 def extension(code: int, content: bytes) -> bytes:

@@ -225,14 +225,18 @@ def _check_cells(part: Any) -> None:
     """Look at what nothing but its maker vouches for. Raises: `EncodeError` naming a column."""
     for field, column in zip(part.schema, part.columns, strict=True):
         try:
-            if column.null_count and not field.nullable:
-                raise ValueError("a column that may have no nulls has some")  # noqa: TRY301 - said in one place
-            column.validate(full=_parquet.may_be_invalid(field.type))
+            _check_column(field, column)
         except ValueError as error:  # what Arrow raises is one
             where = field.name or repr(field.name)
             raise EncodeError(
                 f"{where}: {first_line(error)}", remedy="Make the cells valid for its type", path=where
             ) from None
+
+
+def _check_column(field: Any, column: Any) -> None:
+    if column.null_count and not field.nullable:
+        raise ValueError("a column that may have no nulls has some")
+    column.validate(full=_parquet.may_be_invalid(field.type))
 
 
 def _in_microseconds(part: Any) -> Any:

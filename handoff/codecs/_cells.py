@@ -34,11 +34,11 @@ class Kind(Protocol):
         """Convert some of an array's cells."""
         ...
 
-    def begin(self, rows: int) -> Any:
+    def begin(self, rows: int, /) -> Any:
         """Give what the cells of so many rows are put into."""
         ...
 
-    def add(self, into: Any, start: int, part: Any) -> None:
+    def add(self, into: Any, start: int, part: Any, /) -> None:
         """Put a `pyarrow.Array` into it, from a row on."""
         ...
 
@@ -177,10 +177,10 @@ class Chunks:
         found.validate(full=True)
         return found if found.type == self.type else found.cast(self.type)
 
-    def begin(self, rows: int) -> Any:  # noqa: ARG002 - the chunks say how many there are
+    def begin(self, _rows: int) -> Any:
         return []
 
-    def add(self, into: Any, start: int, part: Any) -> None:  # noqa: ARG002 - they come in order
+    def add(self, into: Any, _start: int, part: Any) -> None:
         into.append(part)
 
     def end(self, into: Any) -> Any:

@@ -10,15 +10,14 @@ import ast
 import math
 import struct
 import sys
-from collections.abc import Callable
 from functools import cached_property
 from importlib import import_module
 from typing import Any, Final
 
 from handoff import artifact
-from handoff.artifact import Buffer, Header, Sink
+from handoff.artifact import Buffer
+from handoff.codecs._framed import Framed
 from handoff.codecs._reading import Reading
-from handoff.config import INLINE_SIZE
 from handoff.errors import DamagedError, DependencyError, EncodeError, LimitError
 from handoff.sizes import human_size
 from handoff.spool import Source
@@ -34,34 +33,19 @@ _ALIGNED = 64
 _LONGEST = 64 * 1024
 
 
-class Array:
+class Array(Framed):
     """An array, and the bytes of its payload at any place."""
 
     type = _TYPE
 
     def __init__(self, array: Any, head: bytes) -> None:
+        super().__init__(len(head) + array.nbytes, len(head) + array.nbytes)
         self._array = array
         self._head = head
-        self.raw_size = len(head) + array.nbytes
 
     def preview(self) -> str:
         shape = " × ".join(f"{length:,}" for length in self._array.shape)
         return f"{self._array.dtype} array of {shape or 'no dimension'}"
-
-    def bare(self, room: int) -> bytes | None:
-        return self._frame if self.raw_size <= INLINE_SIZE and len(self._frame) <= room else None
-
-    def write(self, sink: Sink, header: Callable[[], Header] | None) -> None:
-        if header is not None:
-            artifact.write_header(sink, header())
-        if self.raw_size <= INLINE_SIZE:
-            sink.write(self._frame)
-        else:
-            artifact.write_frame(sink, self.raw_size, self._at)
-
-    @cached_property
-    def _frame(self) -> bytes:
-        return artifact.compress(bytes(self._at(0, self.raw_size)))
 
     def _at(self, start: int, end: int) -> Buffer:
         inside = len(self._head)

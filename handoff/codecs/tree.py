@@ -9,20 +9,19 @@ from __future__ import annotations
 import gc
 import struct
 import sys
-from collections.abc import Callable, Iterable
-from functools import cached_property
+from collections.abc import Iterable
 from itertools import chain, compress, islice, repeat
 from typing import Any, Final
 
 import msgspec
 
-from handoff import artifact
-from handoff.artifact import Header, Sink
+from handoff.artifact import Buffer
 from handoff.codecs import _containers
 from handoff.codecs._containers import CONTAINER, NATIVE_KEYS, POINTER, check_size, too_deep
+from handoff.codecs._framed import Framed
 from handoff.codecs._reading import Reading
 from handoff.codecs._scalars import Unencodable
-from handoff.config import DEEPEST, INLINE_SIZE
+from handoff.config import DEEPEST
 from handoff.errors import DamagedError, EncodeError, HandoffError, LimitError
 from handoff.records import CONTAINERS, Member, Record, Rows, kind_of, name_of
 from handoff.sizes import human_size
@@ -42,35 +41,20 @@ _PREVIEW_DEPTH, _PREVIEW_ITEMS, _PREVIEW_TEXT, _PREVIEW_BITS = 3, 6, 60, 128
 _BRACKETS: dict[type, tuple[str, str]] = {list: ("[", "]"), tuple: ("(", ")"), dict: ("{", "}")}
 
 
-class Tree:
-    """A value as MessagePack, compressed when first asked for."""
+class Tree(Framed):
+    """A value as MessagePack. It weighs what the payload does, and the arrays and tables in it do in memory."""
 
     def __init__(self, value: object, payload: bytes, weight: int) -> None:
+        super().__init__(len(payload), len(payload) + weight)
+        self._payload = memoryview(payload)
         self._value = value
-        self._payload = payload
-        #: Bytes in memory of the arrays and tables in it, and of the payload.
-        self.weight = len(payload) + weight
         self.type = name_of(type(value))
-        self.raw_size = len(payload)
 
     def preview(self) -> str:
         return _show(self._value, _PREVIEW_DEPTH)
 
-    def bare(self, room: int) -> bytes | None:
-        return self._frame if self.weight <= INLINE_SIZE and len(self._frame) <= room else None
-
-    def write(self, sink: Sink, header: Callable[[], Header] | None) -> None:
-        if header is not None:
-            artifact.write_header(sink, header())
-        if self.raw_size <= INLINE_SIZE:
-            sink.write(self._frame)
-        else:
-            view = memoryview(self._payload)
-            artifact.write_frame(sink, self.raw_size, lambda start, end: view[start:end])
-
-    @cached_property
-    def _frame(self) -> bytes:
-        return artifact.compress(self._payload)
+    def _at(self, start: int, end: int) -> Buffer:
+        return self._payload[start:end]
 
 
 def encode(value: object) -> Tree:
