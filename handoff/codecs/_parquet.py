@@ -16,7 +16,7 @@ from handoff.codecs._libraries import first_line, library
 from handoff.codecs._reading import Reading
 from handoff.codecs._rows import Rows, Ruler
 from handoff.errors import DamagedError, EncodeError, HandoffError, LimitError
-from handoff.spool import PIECE, Source
+from handoff.spool import Source
 
 #: How a Parquet file begins, and ends.
 MAGIC: Final = b"PAR1"
@@ -30,11 +30,18 @@ _UNSEALED = b"0" * 16
 _HALF = 8
 _BITS = 8
 _FEWEST = 64  # rows that are read at once
+_BUFFER = 512 * 1024  # bytes that are written at once, at the least
 _CHECK_FIELD = _CHECK_KEY + b"\x18\x10"  # in Thrift's compact protocol: the next field, text of sixteen bytes
 _END = struct.Struct("<I4s")  # the length of the footer, and the magic
 _one_at_a_time = threading.Lock()
-# Parquet's own name for the elements of a list would take the place of the table's.
-_OPTIONS: dict[str, Any] = {"compression": "zstd", "write_page_checksum": True, "use_compliant_nested_type": False}
+_OPTIONS: dict[str, Any] = {
+    "compression": "zstd",
+    "write_page_checksum": True,
+    # Parquet's own name for the elements of a list would take the place of the table's.
+    "use_compliant_nested_type": False,
+    # A dictionary that grows to the usual 1 MiB before it is given up takes twice the time of all else.
+    "dictionary_pagesize_limit": 256 * 1024,
+}
 
 
 def keeps(schema: Any) -> bool:
@@ -97,11 +104,13 @@ def write(sink: Sink, rows: Rows, ruler: Ruler, header: Callable[[int], Header |
     arrow = library("pyarrow")
     sealing = _Sealing(sink)
     try:
-        stream = arrow.BufferedOutputStream(arrow.PythonFile(sealing, "w"), PIECE)
-        writer = library("pyarrow.parquet").ParquetWriter(stream, rows.schema, **_OPTIONS)
+        stream = arrow.BufferedOutputStream(arrow.PythonFile(sealing, "w"), _BUFFER)
+        options = _OPTIONS | {"memory_pool": _rows.frugal_pool()}
+        writer = library("pyarrow.parquet").ParquetWriter(stream, rows.schema, **options)
         for group in _rows.groups(rows.schema, rows.parts(), ruler):
             with naming(group, _write_one):
                 writer.write_table(group, row_group_size=group.num_rows)
+            del group  # before the next is made
         if rows.notes:
             writer.add_key_value_metadata(rows.notes)
         found = header(ruler.size)
@@ -321,22 +330,14 @@ def _open(source: Source) -> Any:
             file = arrow.PythonFile(source.reader(), "r") if source.is_apart else arrow.BufferReader(source.data())
             return parquet.ParquetFile(file, page_checksum_verification=True)
         file = arrow.OSFile(source.name)
-        # Arrow's usual pool keeps half as much again as is in use, and a reader stays with the pool it was made in.
+        # A reader stays with the pool it was made in.
         with _one_at_a_time:
             usual = arrow.default_memory_pool()
-            arrow.set_memory_pool(_frugal_pool())
+            arrow.set_memory_pool(_rows.frugal_pool())
             try:
                 return parquet.ParquetFile(file, page_checksum_verification=True)
             finally:
                 arrow.set_memory_pool(usual)
-
-
-def _frugal_pool() -> Any:
-    arrow = library("pyarrow")
-    try:
-        return arrow.jemalloc_memory_pool()
-    except NotImplementedError:  # pragma: no cover - an Arrow that was built without it
-        return arrow.system_memory_pool()
 
 
 class _translated:  # noqa: N801 - used as a block

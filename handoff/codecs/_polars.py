@@ -11,7 +11,7 @@ from typing import Any
 from handoff.codecs import _arrow, _parquet, tree
 from handoff.codecs._arrow import POLARS, Selection
 from handoff.codecs._libraries import first_line, library
-from handoff.codecs._rows import Rows, steps
+from handoff.codecs._rows import Rows, frugal_pool, steps
 from handoff.errors import ConfigError, DamagedError, EncodeError, HandoffError
 
 _PLAIN = frozenset(
@@ -149,7 +149,9 @@ def _taken(part: Any) -> Any:
         if types.is_dictionary(column.type):
             column = column.cast(column.type.value_type)
         if takes_views and (types.is_string(column.type) or types.is_large_string(column.type)):
-            column = column.cast(arrow.string_view())  # Polars' own form: of others it would keep the offsets too
+            # Polars' own form: of others it would keep the offsets too.
+            views, pool = arrow.string_view(), frugal_pool()
+            column = library("pyarrow.compute").cast(column, views, memory_pool=pool)
         if column.type != field.type:
             part = part.set_column(place, field.name, column)
     names = part.column_names

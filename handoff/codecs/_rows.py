@@ -14,13 +14,13 @@ from handoff.codecs._libraries import library
 
 #: The bytes of cells in a group of rows: what is converted, written and read at once.
 GROUP: Final = 8 * 1024**2
-#: A table that is likely to have fewer bytes is one group: that is written faster, and takes less room.
+# A table that is likely to have fewer bytes is one group: that is written faster, and takes less room.
 _ONE_GROUP = 64 * 1024**2
 #: Rows whose weight is looked at together.
 _LOOK = 64 * 1024
+_STEP = GROUP // 4
 _POINTER = 8
-_LIKELY = 8  # bytes of a text beside its pointer
-# How many rows are converted at first, and how much more with each step, while their weight is not known.
+# How many rows are weighed or converted at first, and how much more with each step, while their weight is not known.
 _FIRST, _GROWTH = 256, 8
 
 
@@ -49,9 +49,9 @@ class Ruler:
     """
 
     def __init__(self, schema: Any, count: int | None, most: int | None = None) -> None:
-        texts = sum(not _has_width(kind) for kind in schema.types)
-        is_one = count is not None and least_size(schema, count) + count * texts * _LIKELY < _ONE_GROUP
-        self._group = _ONE_GROUP if is_one else GROUP
+        self._fixed = sum(map(_bits, schema.types))
+        self._count = count
+        self._group = GROUP
         self._most = most
         #: Bytes of all cells so far.
         self.size = 0
@@ -61,6 +61,10 @@ class Ruler:
     def cuts(self, part: Any) -> list[int]:
         """Give the numbers of rows of this part after which a group ends."""
         found: list[int] = []
+        if not self.rows and self._count:
+            first = part.slice(0, _FIRST)
+            is_one = self._weight(first, self._texts(first)) * self._count < _ONE_GROUP * first.num_rows
+            self._group = _ONE_GROUP if is_one else GROUP
         for start in range(0, part.num_rows, _LOOK):
             found += [start + end for end in self._look(part.slice(start, _LOOK))]
             if self._most is not None and self.size > self._most:
@@ -70,17 +74,24 @@ class Ruler:
 
     def _look(self, part: Any) -> list[int]:
         compute = library("pyarrow.compute")
-        fixed = sum(_bits(field.type) for field in part.schema)
-        lengths = [length for column in part.columns for length in _lengths(_array(column))]
-        total = part.num_rows * fixed // 8 + sum(compute.sum(length).as_py() or 0 for length in lengths)
+        lengths = self._texts(part)
+        total = self._weight(part, lengths)
         if self._held + total < self._group:
             self._held += total
             self.size += total
             return []
         if not lengths:
-            return self._cut(part.num_rows, lambda row: row * fixed // 8)
+            return self._cut(part.num_rows, lambda row: row * self._fixed // 8)
         sums = compute.cumulative_sum(functools.reduce(compute.add, map(_counts, lengths)))
-        return self._cut(part.num_rows, lambda row: row * fixed // 8 + (sums[row - 1].as_py() if row else 0))
+        return self._cut(part.num_rows, lambda row: row * self._fixed // 8 + (sums[row - 1].as_py() if row else 0))
+
+    @staticmethod
+    def _texts(part: Any) -> list[Any]:
+        return [length for column in part.columns for length in _lengths(_array(column))]
+
+    def _weight(self, part: Any, lengths: list[Any]) -> int:
+        total = library("pyarrow.compute").sum
+        return int(part.num_rows * self._fixed // 8 + sum(total(length).as_py() or 0 for length in lengths))
 
     def _cut(self, rows: int, weight: Callable[[int], int]) -> list[int]:
         found: list[int] = []
@@ -90,6 +101,7 @@ class Ruler:
             row = bisect_left(range(rows + 1), self._group - self._held + begun, lo=1, key=weight)
             found.append(row)
             begun, self._held = weight(row), 0
+            self._group = GROUP  # the first rows were not like the others
             if row == rows:
                 break
         self._held += weight(rows) - begun
@@ -131,13 +143,22 @@ def joined(table: Any) -> Any:
         return table
 
 
+def frugal_pool() -> Any:
+    """Give a pool of Arrow's memory for much of it: the usual one keeps half as much again as is in use."""
+    arrow = library("pyarrow")
+    try:
+        return arrow.jemalloc_memory_pool()
+    except NotImplementedError:  # pragma: no cover - an Arrow that was built without it
+        return arrow.system_memory_pool()
+
+
 def steps(rows: int, convert: Callable[[int, int], Any]) -> Iterator[Any]:
     """Convert rows from one place to another, as many at once as weigh little more than a group."""
     start, step = 0, _FIRST
     while start < rows:
         part = convert(start, min(rows, start + step))
         start += part.num_rows
-        fitting = GROUP * part.num_rows // max(1, part.nbytes)
+        fitting = _STEP * part.num_rows // max(1, part.nbytes)
         step = max(1, min(step * _GROWTH, fitting))
         yield part
 
