@@ -94,6 +94,9 @@ class UnreachableError(HandoffError, ConnectionError):
 class SupersededError(HandoffError, RuntimeError):
     """A newer attempt of the same task has already written here. Stop."""
 
+    #: The attempt that has written.
+    attempt: int | None = None
+
 
 class IdentityError(HandoffError, LookupError):
     """Which task is running is not certain, so nothing was written. Say which."""

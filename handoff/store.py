@@ -100,7 +100,8 @@ class Store:
         if not isinstance(handoff, Inline):
             return self._write(handoff, at, attempt)
         if attempt > 1 and not attempts.has_written(at):
-            self._storage.delete(at.path)  # what an earlier attempt stored is not this task's result
+            # What an earlier attempt stored is not this task's result.
+            self._storage.withdraw(at.path, attempt, attempts.begun(at))
         return envelope.bind(handoff, self)
 
     @overload
@@ -142,7 +143,7 @@ class Store:
             given = [(msgspec.structs.replace(at, item=number), value) for number, value in enumerate(values)]
         handoffs = self._put_all(given, limit, attempt)
         if attempt > 1:
-            self._sweep(msgspec.structs.replace(at, item=None), handoffs)
+            self._sweep(msgspec.structs.replace(at, item=None), handoffs, attempt)
         for place, value in given:
             if not isinstance(value, Handoff):
                 envelope.bind(handoffs[place], self)
@@ -267,8 +268,9 @@ class Store:
         return parcel.wrap(value, limit, alone=alone, preview=self._previews)
 
     def _write(self, ready: Parcel, at: Address, attempt: int) -> Stored:
-        with self._storage.draft(at.path) as sink:
-            stored = ready.write(sink, at, attempt, self._storage.uri(at.path), self._max_size)
+        with self._storage.draft(at.path) as draft:
+            stored = ready.write(draft, at, attempt, self._storage.uri(at.path), self._max_size)
+            draft.commit(attempt, attempts.begun(at))
         attempts.note(at)
         return envelope.bind(stored, self)
 
@@ -297,14 +299,14 @@ class Store:
         write((at for at, _ in given if at not in handoffs), limit)
         return message.pack(handoffs, limit, lambda places: write(places, 0))
 
-    def _sweep(self, at: Address, kept: Mapping[Address, Handoff]) -> None:
+    def _sweep(self, at: Address, kept: Mapping[Address, Handoff], attempt: int) -> None:
         """Remove what earlier attempts left at the keys of these addresses, items included."""
         stored = {handoff.address.path for handoff in kept.values() if isinstance(handoff, Stored)}
         names = {place.path.rpartition("/")[2] for place in (at, *kept)}
         folder = addresses.folder_of(at.dag_id, at.run_id, at.task_id, at.map_index)
         for path, _ in list(self._storage.list(folder)):
             if path not in stored and path.rpartition("/")[2] in names and not attempts.has_written_path(at, path):
-                self._storage.delete(path)
+                self._storage.withdraw(path, attempt, attempts.begun(at))
 
     # --- reading ------------------------------------------------------------------------------------------------
 

@@ -17,7 +17,7 @@ import pytest
 from fsspec.asyn import AsyncFileSystem
 
 from handoff import Address, ConfigError, DeniedError, DependencyError, MissingError, Store, UnreachableError
-from handoff.storage import open_storage
+from handoff.storage import _calls, open_storage
 from handoff.testing import StoreContract
 
 ADDRESS = Address("dag", "run", "task")
@@ -95,6 +95,7 @@ def bucket(monkeypatch: pytest.MonkeyPatch) -> Iterator[type[Bucket]]:
     monkeypatch.setattr(Bucket, "requests", [])
     monkeypatch.setattr(Bucket, "fault", None)
     monkeypatch.setattr(Bucket, "there", True)
+    monkeypatch.setattr(_calls, "WAITS", (0.0, 0.0))
     return Bucket
 
 
@@ -364,8 +365,9 @@ def test_when_an_object_was_written_is_said_as_far_as_it_is_known(
     """A time of any shape is ISO 8601; an unknown one is empty."""
     storage = open_storage("bucket://bucket", {}, 5.0)
     assert storage.modified("x") == ""
-    with storage.draft("x") as sink:
-        sink.write(b"1")
+    with storage.draft("x") as draft:
+        draft.write(b"1")
+        draft.commit(1, None)
     assert storage.modified("x") == "2013-01-01T12:03:00+00:00"
     for when, shown in (
         (1357041780, "2013-01-01T12:03:00+00:00"),

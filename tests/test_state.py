@@ -14,7 +14,7 @@ import msgspec
 from hypothesis import settings
 from hypothesis.stateful import Bundle, RuleBasedStateMachine, initialize, invariant, multiple, rule
 
-from handoff import Address, Handoff, Inline, MissingError, StaleError, Store, Stored
+from handoff import Address, Handoff, Inline, MissingError, StaleError, Store, Stored, SupersededError
 from handoff.testing import same, values
 
 ADDRESSES = st.builds(
@@ -36,6 +36,7 @@ class StoreMachine(RuleBasedStateMachine):
         self.folder = tempfile.mkdtemp()
         self.store = Store(self.folder)
         self.model: dict[Address, Any] = {}
+        self.attempts: dict[Address, int] = {}
 
     def teardown(self) -> None:
         shutil.rmtree(self.folder)
@@ -48,11 +49,16 @@ class StoreMachine(RuleBasedStateMachine):
         attempt=st.integers(1, 3),
     )
     def put(self, address: Address, value: Any, limit: int, attempt: int) -> Any:
-        handoff = self.store.put(value, address, attempt=attempt, inline_limit=limit)
+        try:
+            handoff = self.store.put(value, address, attempt=attempt, inline_limit=limit)
+        except SupersededError as error:
+            assert attempt < self.attempts[address] == error.attempt
+            return multiple()
         if not isinstance(handoff, Inline):
-            self.model[address] = value
+            assert attempt >= self.attempts.get(address, 1)
+            self.model[address], self.attempts[address] = value, attempt
         elif attempt > 1:
-            self.model.pop(address, None)
+            self.forget(address)
         return address, value, Handoff.from_json(json.dumps(handoff.to_json()))
 
     @rule(
@@ -63,14 +69,17 @@ class StoreMachine(RuleBasedStateMachine):
         attempt=st.integers(1, 3),
     )
     def put_many(self, address: Address, elements: list[Any], limit: int, attempt: int) -> Any:
+        attempt = max(attempt, *self.attempts.values(), 1)  # of the newest alone: others may stop half-way
         handoffs = self.store.put_many(elements, address, attempt=attempt, inline_limit=limit)
         places = [msgspec.structs.replace(address, item=n) for n in range(len(elements))]
         if attempt > 1:
             for place in [*self.model]:
                 if msgspec.structs.replace(place, item=None) == msgspec.structs.replace(address, item=None):
-                    del self.model[place]
+                    self.forget(place)
         sent = list(zip(places, elements, handoffs, strict=True))
-        self.model.update((place, value) for place, value, handoff in sent if isinstance(handoff, Stored))
+        for place, value, handoff in sent:
+            if isinstance(handoff, Stored):
+                self.model[place], self.attempts[place] = value, attempt
         read = [(place, value, Handoff.from_json(json.dumps(handoff.to_json()))) for place, value, handoff in sent]
         return multiple(*read)
 
@@ -92,7 +101,11 @@ class StoreMachine(RuleBasedStateMachine):
     @rule(address=ADDRESSES)
     def delete(self, address: Address) -> None:
         assert (address in self.model) == self.store.delete(address)
+        self.forget(address)
+
+    def forget(self, address: Address) -> None:
         self.model.pop(address, None)
+        self.attempts.pop(address, None)
 
     @rule(sent=handoffs)
     def get(self, sent: Any) -> None:
@@ -112,8 +125,9 @@ class StoreMachine(RuleBasedStateMachine):
         address, value, handoff = sent
         if isinstance(handoff, Inline):
             return multiple()
-        again = self.store.put(value, address, inline_limit=0)
-        self.model[address] = value
+        attempt = self.attempts.get(address, 1)
+        again = self.store.put(value, address, inline_limit=0, attempt=attempt)
+        self.model[address], self.attempts[address] = value, attempt
         assert (again.sha256, again.size) == (handoff.sha256, handoff.size)
         return address, value, again
 

@@ -7,13 +7,13 @@ leads out of the root, and every failure is one of this library's errors.
 from __future__ import annotations
 
 import re
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Mapping, Sequence
 from contextlib import AbstractContextManager
 from typing import Any, NamedTuple, Protocol
 
 from handoff.address import is_text
 from handoff.artifact import Sink
-from handoff.errors import ConfigError
+from handoff.errors import ConfigError, HandoffError, SupersededError
 from handoff.spool import Source
 
 #: Where unfinished files are, below a local root: out of the way of every reader that scans for artifacts.
@@ -31,6 +31,26 @@ class Entry(NamedTuple):
     modified: float
 
 
+class Mark(NamedTuple):
+    """What an object says of its writer: the attempt of the task, and a token of this put alone."""
+
+    attempt: int
+    token: str
+
+
+class Draft(Sink, Protocol):
+    """An object that is being written, beside all readers' sight."""
+
+    def commit(self, attempt: int, begun: float | None, /) -> None:
+        """Let it be seen, in place of any other that a newer attempt did not write.
+
+        Arguments: ``attempt``, which is writing; ``begun``, when it began its work, in seconds since 1970: what was
+        there before is of an earlier life of the run, whatever its attempt. None where that is not known. Raises:
+        `SupersededError`, `DeniedError`, `UnreachableError`.
+        """
+        ...
+
+
 class Storage(Protocol):
     """Objects below a root. Paths are relative, made by `handoff.address`, and never patterns."""
 
@@ -41,8 +61,8 @@ class Storage(Protocol):
         """Name an object for people and engines: a plain path on local storage, else a URL."""
         ...
 
-    def draft(self, path: str) -> AbstractContextManager[Sink]:
-        """Give what an object is written into: after the block it is there, over any other; after an error it is not.
+    def draft(self, path: str) -> AbstractContextManager[Draft]:
+        """Give what an object is written into. A block that ends without a commit leaves what was there.
 
         Raises: `DeniedError`, `UnreachableError`.
         """
@@ -65,6 +85,14 @@ class Storage(Protocol):
 
     def delete(self, path: str) -> bool:
         """Remove an object; False where none was there, on stores that tell. Raises: as `read`."""
+        ...
+
+    def delete_many(self, paths: Sequence[str]) -> dict[str, HandoffError]:
+        """Remove objects, and give for each that was not why; that one is not there is no failure."""
+        ...
+
+    def withdraw(self, path: str, attempt: int, begun: float | None) -> None:
+        """Remove what an earlier attempt left. Raises: `SupersededError` where it is of a newer one; as `delete`."""
         ...
 
     def exists(self, path: str) -> bool:
@@ -103,6 +131,18 @@ def open_storage(root: str, options: Mapping[str, Any], timeout: float) -> Stora
     from handoff.storage.remote import RemoteStorage
 
     return RemoteStorage(scheme[1].lower(), root[scheme.end() :].strip("/"), options, timeout)
+
+
+def check_newest(mark: Mark | None, modified: float, attempt: int, begun: float | None, uri: str) -> None:
+    """Refuse to take the place of what a newer attempt wrote. Raises: `SupersededError`."""
+    if mark is None or mark.attempt <= attempt or (begun is not None and 0 < modified < begun):
+        return
+    raise SupersededError(
+        f"attempt {mark.attempt} has written {uri}, and this is attempt {attempt}",
+        remedy="Let this attempt end: a newer one has its result; if there is none, delete the artifact first",
+        uri=uri,
+        attempt=mark.attempt,
+    )
 
 
 def _check_url(root: str) -> None:

@@ -10,25 +10,27 @@ from __future__ import annotations
 import contextlib
 import datetime as dt
 import errno
+import fcntl
 import functools
 import io
 import os
 import secrets
 import stat
-from collections.abc import Callable, Generator, Iterator
+from collections.abc import Callable, Generator, Iterator, Sequence
 from contextlib import AbstractContextManager
 from typing import NoReturn
 
-from handoff.artifact import Buffer, Sink
-from handoff.errors import ConfigError, DeniedError, MissingError, UnreachableError
+from handoff.artifact import Buffer
+from handoff.errors import ConfigError, DeniedError, HandoffError, MissingError, UnreachableError
 from handoff.spool import MOST_IN_MEMORY, Source
-from handoff.storage import TEMPORARY, Entry
+from handoff.storage import TEMPORARY, Draft, Entry, Mark, check_newest
 
 _ROOT = os.O_RDONLY | os.O_DIRECTORY | os.O_CLOEXEC
 _FOLDER = os.O_RDONLY | os.O_DIRECTORY | os.O_NOFOLLOW | os.O_CLOEXEC
 # Without O_NONBLOCK, opening a pipe that somebody planted would wait for ever.
 _FILE = os.O_RDONLY | os.O_NOFOLLOW | os.O_NONBLOCK | os.O_CLOEXEC
 _NEW_FILE = os.O_WRONLY | os.O_CREAT | os.O_EXCL | os.O_NOFOLLOW | os.O_CLOEXEC
+_ATTEMPT = "user.handoff.attempt"
 _NOT_A_FILE = "what stands there is no regular file, or a link is in the way"
 
 
@@ -42,25 +44,34 @@ class LocalStorage:
         return f"{self.root}/{path}"
 
     @contextlib.contextmanager
-    def draft(self, path: str) -> Generator[Sink]:
+    def draft(self, path: str) -> Generator[Draft]:
         folder, name = os.path.split(path)
         unfinished = f"{os.getpid()}-{secrets.token_hex(8)}"
+        is_left = True
         with contextlib.ExitStack() as opened:
             with self._translated(path):
                 self._make_root()
                 temporary = opened.enter_context(self._folder(TEMPORARY, make=True))
                 descriptor = os.open(unfinished, _NEW_FILE, 0o666, dir_fd=temporary)
                 file = opened.enter_context(open(descriptor, "wb", buffering=0))
-            try:
-                yield _Unfinished(file, functools.partial(self._translated, path))
+
+            def commit(attempt: int, begun: float | None) -> None:
+                nonlocal is_left
                 with self._translated(path), self._folder(folder, make=True) as target:
+                    _mark(file.fileno(), attempt)
                     os.fsync(file.fileno())
-                    os.replace(unfinished, name, src_dir_fd=temporary, dst_dir_fd=target)
+                    with _locked(target):
+                        self._check_newest(target, path, attempt, begun)
+                        os.replace(unfinished, name, src_dir_fd=temporary, dst_dir_fd=target)
+                    is_left = False
                     os.fsync(target)
-            except BaseException:
-                with contextlib.suppress(FileNotFoundError):
-                    os.unlink(unfinished, dir_fd=temporary)
-                raise
+
+            try:
+                yield _Unfinished(file, functools.partial(self._translated, path), commit)
+            finally:
+                if is_left:
+                    with contextlib.suppress(FileNotFoundError):
+                        os.unlink(unfinished, dir_fd=temporary)
 
     @contextlib.contextmanager
     def source(self, path: str, most: int) -> Generator[Source]:
@@ -88,6 +99,25 @@ class LocalStorage:
             return False
         return True
 
+    def delete_many(self, paths: Sequence[str]) -> dict[str, HandoffError]:
+        failed: dict[str, HandoffError] = {}
+        for path in paths:
+            try:
+                self.delete(path)
+            except HandoffError as error:
+                failed[path] = error
+        return failed
+
+    def withdraw(self, path: str, attempt: int, begun: float | None) -> None:
+        folder, name = os.path.split(path)
+        try:
+            with self._translated(path), self._folder(folder) as parent, _locked(parent):
+                self._check_newest(parent, path, attempt, begun)
+                os.unlink(name, dir_fd=parent)
+                os.fsync(parent)
+        except MissingError:
+            pass
+
     def exists(self, path: str) -> bool:
         return self._status(path) is not None
 
@@ -103,6 +133,14 @@ class LocalStorage:
         if status is None:
             return ""
         return dt.datetime.fromtimestamp(status.st_mtime, dt.UTC).isoformat(timespec="seconds")
+
+    def _check_newest(self, folder: int, path: str, attempt: int, begun: float | None) -> None:
+        try:
+            there = os.open(os.path.basename(path), _FILE, dir_fd=folder)
+        except OSError:  # nothing is there, or nothing that an attempt wrote
+            return
+        with _closing(there):
+            check_newest(_marked(there), os.fstat(there).st_mtime, attempt, begun, self.uri(path))
 
     def _status(self, path: str) -> os.stat_result | None:
         folder, name = os.path.split(path)
@@ -198,9 +236,15 @@ class LocalStorage:
 class _Unfinished:
     """A file that is being written, beside all readers' sight."""
 
-    def __init__(self, file: io.FileIO, translated: Callable[[], AbstractContextManager[None]]) -> None:
+    def __init__(
+        self,
+        file: io.FileIO,
+        translated: Callable[[], AbstractContextManager[None]],
+        commit: Callable[[int, float | None], None],
+    ) -> None:
         self._file = file
         self._translated = translated
+        self.commit = commit
 
     def write(self, data: Buffer) -> None:
         with self._translated():
@@ -215,6 +259,28 @@ def _closing(descriptor: int) -> Generator[int]:
         yield descriptor
     finally:
         os.close(descriptor)
+
+
+@contextlib.contextmanager
+def _locked(folder: int) -> Generator[None]:
+    """Let one process at a time look at a folder and change it, where its filesystem can."""
+    with contextlib.suppress(OSError):  # shared ones may not: there, two attempts of the same moment are not told apart
+        fcntl.flock(folder, fcntl.LOCK_EX)
+    yield  # closing the folder ends it
+
+
+def _mark(file: int, attempt: int) -> None:
+    """Note a later attempt beside the file's bytes, where the filesystem can: without a note, it is the first."""
+    if attempt > 1:
+        with contextlib.suppress(OSError, AttributeError):
+            os.setxattr(file, _ATTEMPT, b"%d" % attempt)
+
+
+def _marked(file: int) -> Mark | None:
+    try:
+        return Mark(int(os.getxattr(file, _ATTEMPT)), "")
+    except (OSError, AttributeError, ValueError):
+        return None
 
 
 def _read(file: io.FileIO, most: int) -> bytes:

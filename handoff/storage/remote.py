@@ -1,39 +1,31 @@
 """Artifacts on any fsspec filesystem, by the recipe for object stores: one PUT to write, one GET to read.
 
 A filesystem is made on first use and again in a forked child. Calls to an asynchronous one run as coroutines on its
-own loop with a deadline, and are cancelled when the caller is: an upload must not outlive its task.
+own loop, and are cancelled when the caller is: an upload must not outlive its task.
 """
 
 from __future__ import annotations
 
 import contextlib
-import datetime as dt
 import os
-from collections.abc import Generator, Iterator, Mapping
-from typing import Any
+import secrets
+from collections.abc import Callable, Coroutine, Generator, Iterator, Mapping, Sequence
+from typing import Any, Final, TypeVar
 
-from handoff.artifact import Buffer, Sink
-from handoff.errors import ConfigError, DeniedError, DependencyError, HandoffError, MissingError, UnreachableError
+from handoff.artifact import Buffer
+from handoff.errors import DeniedError, HandoffError, MissingError, UnreachableError
 from handoff.spool import MOST_IN_MEMORY, Ranges, Source
-from handoff.storage import Entry
+from handoff.storage import Draft, Entry, Mark, _faults, check_newest
+from handoff.storage._calls import Patience, wait_for
+from handoff.storage._objects import TooLarge
 
-_EXTRAS = {"s3": "s3", "s3a": "s3", "gs": "gcs", "gcs": "gcs", "abfs": "azure", "abfss": "azure", "az": "azure"}
-_REFUSED_STATUS = (401, 403)
-# What libraries raise where they find no credentials, told by name so that none is imported for it.
-_REFUSED_NAMES = (
-    "NoCredentialsError",
-    "PartialCredentialsError",
-    "ClientAuthenticationError",
-    "CredentialRetrievalError",
-)
-_TIMES = ("LastModified", "last_modified", "updated", "mtime", "created")
-# Large objects are uploaded in parts of which few are in memory, and read in one request: one version of them.
-_PARTS = {
-    "s3": {"chunksize": 8 * 1024**2, "max_concurrency": 3},
-    "gcs": {"chunksize": 8 * 1024**2},
-    "azure": {"max_concurrency": 2},
-}
-_ONE_STREAM = {"s3": {"max_concurrency": 1}, "gcs": {"concurrency": 1}, "azure": {"max_concurrency": 1}}
+_T = TypeVar("_T")
+
+# How often a put looks again at what stands in its way.
+_TRIES = 4
+#: The most objects that are deleted in one request.
+AT_ONCE: Final = 1_000
+_REMEDIES: Final = {"denied": "Mend the permissions or the credentials", "clock": "Set the clock of this machine"}
 
 
 class RemoteStorage:
@@ -41,186 +33,210 @@ class RemoteStorage:
 
     def __init__(self, protocol: str, prefix: str, options: Mapping[str, Any], timeout: float) -> None:
         self.root = f"{protocol}://{prefix}"
-        self._protocol = protocol
         self._prefix = prefix
         self._options = dict(options)
-        self._timeout = timeout
-        self._made: tuple[int, Any] | None = None
+        self._patience = Patience(timeout)
+        self._made: tuple[int, Any, Any] | None = None
 
     def uri(self, path: str) -> str:
         return f"{self.root}/{path}" if self._prefix else f"{self.root}{path}"
 
     @contextlib.contextmanager
-    def draft(self, path: str) -> Generator[Sink]:
+    def draft(self, path: str) -> Generator[Draft]:
         import tempfile
 
         with tempfile.SpooledTemporaryFile(MOST_IN_MEMORY) as spool:
-            yield _Spooled(spool)
-            size = spool.tell()
-            spool.seek(0)
-            if size <= MOST_IN_MEMORY:
-                self._call(path, "pipe_file", self._full(path), spool.read())
-            else:
+
+            def commit(attempt: int, begun: float | None) -> None:
+                size = spool.tell()
+                spool.seek(0)
+                if size <= MOST_IN_MEMORY:
+                    self._put(path, Source(spool.read()), attempt, begun)
+                    return
                 spool.flush()
-                self._call(path, "put_file", f"/dev/fd/{spool.fileno()}", self._full(path), **self._asked(_PARTS))
+                with open(spool.fileno(), "rb", buffering=0, closefd=False) as file:
+                    self._put(path, Source(file, size), attempt, begun)
+
+            yield _Spooled(spool, commit)
+
+    def _put(self, path: str, body: Source, attempt: int, begun: float | None) -> None:
+        """Make an object of a body, unless a newer attempt has written. A first attempt expects nothing there."""
+        objects, key, mark = self._objects(), self._full(path), Mark(attempt, secrets.token_hex(8))
+        # A large body is not sent to be refused.
+        is_looked_at = attempt > 1 or body.name is not None
+        for _ in range(_TRIES):
+            onto = None
+            if objects.has_conditions:
+                there = self._standing(path) if is_looked_at else None
+                if there is not None and there.mark == mark:
+                    return  # it is ours: the answer got lost on its way
+                if there is not None:
+                    check_newest(there.mark, there.modified, attempt, begun, self.uri(path))
+                onto = "" if there is None else there.tag
+            try:
+                self._run(objects.put(key, body, mark, onto))
+            except Exception as error:  # as in _call
+                what = _faults.meaning(error)
+                if onto is None or what not in ("conflict", "unsupported"):
+                    raise self._translate(path, error) from error
+                is_looked_at, objects.has_conditions = True, what == "conflict"
+            else:
+                return
+        raise UnreachableError(
+            f"{self.uri(path)} is written by others again and again",
+            remedy="Look who else writes there, and try again",
+            address=path,
+            uri=self.uri(path),
+        )
 
     @contextlib.contextmanager
     def source(self, path: str, most: int) -> Generator[Source]:
+        objects, key = self._objects(), self._full(path)
         if most <= MOST_IN_MEMORY + 1:
-            # With a range, no filesystem asks for the size first, and none reads in pieces of several versions.
-            yield Source(self._call(path, "cat_file", self._full(path), start=0, end=most))
+            yield Source(self._call(path, objects.get(key, 0, most)))
             return
         import tempfile
 
-        with tempfile.TemporaryDirectory(prefix="handoff-", ignore_cleanup_errors=True) as folder:
-            name = f"{folder}/artifact"
-            options = self._asked(_ONE_STREAM)
+        with tempfile.TemporaryFile(buffering=0) as file:
             try:
-                self._call(path, "get_file", self._full(path), name, callback=_bounded(most), **options)
-            except _TooLarge:
+                self._call(path, objects.fetch(key, file.write, most))
+            except TooLarge:
                 yield Source(b"", most)
                 return
-            with open(name, "rb", buffering=0) as file:
-                os.unlink(name)
-                yield Source(file, min(most, os.fstat(file.fileno()).st_size))
+            yield Source(file, file.tell())
 
     @contextlib.contextmanager
     def place(self, path: str) -> Generator[Source]:
-        def fetch(start: int, end: int) -> bytes:
-            data: bytes = self._call(path, "cat_file", self._full(path), start=start, end=end)
-            return data
+        objects, key = self._objects(), self._full(path)
 
-        info: dict[str, Any] = self._call(path, "info", self._full(path))
-        yield Ranges(fetch, info["size"] or 0)
+        def fetch(start: int, end: int) -> bytes:
+            found: bytes = self._call(path, objects.get(key, start, end))
+            return found
+
+        there = self._call(path, objects.look(key))
+        yield Ranges(fetch, there.size if there else 0)
 
     def located(self, path: str) -> tuple[str, Any]:
         return self._full(path), self._filesystem()
 
     def delete(self, path: str) -> bool:
         try:
-            self._call(path, "rm_file", self._full(path))
+            self._call(path, self._objects().delete(self._full(path)))
         except MissingError:
             return False
         return True
 
+    def delete_many(self, paths: Sequence[str]) -> dict[str, HandoffError]:
+        failed: dict[str, HandoffError] = {}
+        for start in range(0, len(paths), AT_ONCE):
+            keys = {self._full(path): path for path in paths[start : start + AT_ONCE]}
+            try:
+                errors = self._call("", self._objects().delete_many(list(keys)))
+                failed |= {keys[key]: self._translate(keys[key], error) for key, error in errors.items()}
+            except HandoffError as error:
+                failed |= dict.fromkeys(keys.values(), error)
+        return failed
+
+    def withdraw(self, path: str, attempt: int, begun: float | None) -> None:
+        if self._objects().has_conditions:
+            there = self._standing(path)
+            if there is None:
+                return
+            check_newest(there.mark, there.modified, attempt, begun, self.uri(path))
+        self.delete(path)
+
     def exists(self, path: str) -> bool:
-        return self._info(path) is not None
+        return self._standing(path) is not None
 
     def list(self, folder: str) -> Iterator[Entry]:
-        start = len(self._full(""))
-        try:
-            found = self._call(folder, "find", self._full(folder).rstrip("/"), detail=True)
-        except MissingError:
-            return
-        for name in sorted(found):
-            when = _moment(found[name])
-            yield Entry(name.lstrip("/")[start:], when.timestamp() if when else 0)
+        start, token = len(self._full("")), None
+        prefix = f"{self._full(folder).rstrip('/')}/"
+        while True:
+            try:
+                found, token = self._call(folder, self._objects().page(prefix, token))
+            except MissingError:
+                return
+            for key, modified in found:
+                yield Entry(key[start:], modified)
+            if token is None:
+                return
 
     def modified(self, path: str) -> str:
-        when = _moment(self._info(path) or {})
-        return when.isoformat(timespec="seconds") if when else ""
+        import datetime as dt
 
-    def _info(self, path: str) -> dict[str, Any] | None:
+        there = self._standing(path)
+        if not there or not there.modified:
+            return ""
+        return dt.datetime.fromtimestamp(there.modified, dt.UTC).isoformat(timespec="seconds")
+
+    def _standing(self, path: str) -> Any:
         try:
-            info: dict[str, Any] = self._call(path, "info", self._full(path))
+            return self._call(path, self._objects().look(self._full(path)))
         except MissingError:
             return None
-        return info if info.get("type") == "file" else None
 
     def _full(self, path: str) -> str:
         return f"{self._prefix}/{path}" if self._prefix else path
 
-    def _asked(self, options: Mapping[str, Mapping[str, Any]]) -> Mapping[str, Any]:
-        return options.get(_EXTRAS.get(self._protocol, ""), {})
+    def _filesystem(self) -> Any:
+        return self._made_here()[0]
 
-    def _call(self, path: str, name: str, *args: Any, **kwargs: Any) -> Any:
+    def _objects(self) -> Any:
+        return self._made_here()[1]
+
+    def _made_here(self) -> tuple[Any, Any]:
+        if self._made is None or self._made[0] != os.getpid():
+            from handoff.storage import _filesystems
+
+            self._made = (os.getpid(), *_filesystems.make(self.root, self._options, self._patience))
+        return self._made[1:]
+
+    def _run(self, call: Coroutine[Any, Any, _T]) -> _T:
         filesystem = self._filesystem()
+        return wait_for(filesystem.loop if filesystem.async_impl else None, call)
+
+    def _call(self, path: str, call: Coroutine[Any, Any, _T]) -> _T:
         try:
-            return self._run(filesystem, name, *args, **kwargs)
-        except _TooLarge:
+            return self._run(call)
+        except TooLarge:
             raise
         except Exception as error:  # client libraries raise errors of their own, which are no caller's business
-            raise self._translate(filesystem, path, error) from error
+            raise self._translate(path, error) from error
 
-    def _run(self, filesystem: Any, name: str, *args: Any, **kwargs: Any) -> Any:
-        if not filesystem.async_impl:
-            return getattr(filesystem, name)(*args, **kwargs)
-        call = getattr(filesystem, f"_{name}")(*args, **kwargs)
-        import asyncio
+    def _translate(self, path: str, error: Exception) -> HandoffError:
+        uri, what = self.uri(path), _faults.meaning(error)
+        if what == "missing":
+            return self._missing(path, uri)
+        if what in _REMEDIES:
+            return DeniedError(f"{uri}: {_shorten(error)}", remedy=_REMEDIES[what], address=path, uri=uri)
+        text = _shorten(error)
+        if isinstance(error, TimeoutError):
+            text = f"no answer within {self._patience.timeout:g} s"
+        return UnreachableError(f"{uri}: {text}", remedy="Try again when the storage answers", address=path, uri=uri)
 
-        future = asyncio.run_coroutine_threadsafe(call, filesystem.loop)
-        try:
-            return future.result(self._timeout)
-        finally:
-            future.cancel()
-
-    def _filesystem(self) -> Any:
-        if self._made is None or self._made[0] != os.getpid():
-            self._made = (os.getpid(), self._make())
-        return self._made[1]
-
-    def _make(self) -> Any:
-        import fsspec  # type: ignore[import-untyped]  # it ships no types
-
-        try:
-            kind = fsspec.get_filesystem_class(self._protocol)
-            # An asynchronous filesystem would answer from its listings: what was written since would be missing.
-            fixed = {"use_listings_cache": False} if kind.async_impl else {}
-        except ValueError:
-            raise ConfigError(
-                f"fsspec knows no protocol {self._protocol}://",
-                remedy="Use a folder, s3://, gs:// or abfs:// (extras s3, gcs, azure), or install its filesystem",
-            ) from None
-        except ImportError:
-            extra = _EXTRAS.get(self._protocol, "")
-            package = f"dag-handoff[{extra}]" if extra else f"the package that fsspec needs for {self._protocol}://"
-            raise DependencyError(
-                f"{self.root} needs a library that is not installed", remedy=f"Install {package}", extra=extra
-            ) from None
-        try:
-            return fsspec.filesystem(self._protocol, **{**self._options, **fixed})
-        except (TypeError, ValueError) as error:
-            # The options may hold secrets, and so may an error about them.
-            raise ConfigError(
-                f"the storage_options do not fit {self._protocol}:// ({type(error).__name__})",
-                remedy="Compare their names with the filesystem's arguments",
-            ) from None
-
-    def _translate(self, filesystem: Any, path: str, error: Exception) -> HandoffError:
-        uri = self.uri(path)
-        if isinstance(error, FileNotFoundError):
-            return self._missing(filesystem, path, uri)
-        status = getattr(error, "status", None) or getattr(error, "code", None)
-        if isinstance(error, PermissionError) or status in _REFUSED_STATUS or type(error).__name__ in _REFUSED_NAMES:
-            return DeniedError(
-                f"{uri}: {_shorten(error)}", remedy="Mend the permissions or the credentials", address=path, uri=uri
-            )
-        what = f"no answer within {self._timeout:g} s" if isinstance(error, TimeoutError) else _shorten(error)
-        return UnreachableError(f"{uri}: {what}", remedy="Try again when the storage answers", address=path, uri=uri)
-
-    def _missing(self, filesystem: Any, path: str, uri: str) -> HandoffError:
+    def _missing(self, path: str, uri: str) -> HandoffError:
         # A missing bucket and a missing object raise the same.
         bucket = self._prefix.partition("/")[0]
         try:
-            there = self._protocol == "memory" or self._run(filesystem, "exists", bucket)
-        except FileNotFoundError:
-            there = False
+            there = self.root.startswith("memory://") or self._run(self._objects().has_bucket(bucket))
         except Exception as error:  # noqa: BLE001 - as in _call
-            return self._translate(filesystem, path, error)
+            if _faults.meaning(error) != "missing":
+                return self._translate(path, error)
+            there = False
         if there:
             return MissingError(
                 f"there is no artifact at {uri}", remedy="Run the producer again", address=path, uri=uri
             )
-        return UnreachableError(
-            f"there is no bucket {self._protocol}://{bucket}", remedy="Create it, or mend the root", uri=self.root
-        )
+        name = f"{self.root.partition('://')[0]}://{bucket}"
+        return UnreachableError(f"there is no bucket {name}", remedy="Create it, or mend the root", uri=self.root)
 
 
 class _Spooled:
     """A local file that holds an object until all of it is there."""
 
-    def __init__(self, spool: Any) -> None:
+    def __init__(self, spool: Any, commit: Callable[[int, float | None], None]) -> None:
         self._spool = spool
+        self.commit = commit
 
     def write(self, data: Buffer) -> None:
         try:
@@ -229,36 +245,6 @@ class _Spooled:
             raise UnreachableError(
                 f"the folder for temporary files: {error}", remedy="Make room there, or set TMPDIR to another folder"
             ) from error
-
-
-def _bounded(most: int) -> Any:
-    """Give a callback that ends a transfer of more bytes than asked for."""
-    from fsspec.callbacks import Callback  # type: ignore[import-untyped]  # as above
-
-    class Bounded(Callback):  # type: ignore[misc]  # as above
-        def call(self, *_: Any, **__: Any) -> None:
-            if max(self.size or 0, self.value) > most:
-                raise _TooLarge
-
-    return Bounded()
-
-
-class _TooLarge(Exception):  # noqa: N818 - it only ends a transfer
-    """More bytes come than are wanted."""
-
-
-def _moment(info: Mapping[str, Any]) -> dt.datetime | None:
-    when = next((info[name] for name in _TIMES if info.get(name)), None)
-    if isinstance(when, int | float):
-        return dt.datetime.fromtimestamp(when, dt.UTC)
-    if isinstance(when, str):
-        try:
-            when = dt.datetime.fromisoformat(when)
-        except ValueError:
-            return None
-    if not isinstance(when, dt.datetime):
-        return None
-    return when if when.tzinfo else when.replace(tzinfo=dt.UTC)
 
 
 def _shorten(error: Exception) -> str:

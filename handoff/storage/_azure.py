@@ -1,0 +1,4 @@
+from handoff.storage._objects import AnyObjects
+
+
+class AzureObjects(AnyObjects): ...

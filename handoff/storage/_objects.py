@@ -1,0 +1,180 @@
+"""Objects on any fsspec filesystem, by the calls that all have: without conditions and marks, the last writer wins."""
+
+from __future__ import annotations
+
+import datetime as dt
+from collections.abc import Callable, Mapping, Sequence
+from typing import Any, Final, NamedTuple, Protocol
+
+from handoff.spool import Source
+from handoff.storage import Entry, Mark
+from handoff.storage._calls import Patience
+
+#: A condition of a put: nothing may stand there.
+ABSENT: Final = ""
+#: Bytes of a part in which a large object is sent.
+PART: Final = 8 * 1024**2
+
+_TIMES = ("LastModified", "last_modified", "updated", "mtime", "created")
+
+
+class Standing(NamedTuple):
+    """What stands at a key: the ``tag`` of its version, its size, and its writer's mark if it has one.
+
+    ``modified`` is in seconds since 1970, 0 where that is not known.
+    """
+
+    tag: str
+    size: int
+    modified: float
+    mark: Mark | None = None
+
+
+class Objects(Protocol):
+    """How the objects of one kind of store are used. Keys are whole: the bucket, and the path in it.
+
+    Every request has a deadline. What a client library raises is passed on as it is.
+    """
+
+    #: Whether a put can be bound to what stands there, and leaves its mark.
+    has_conditions: bool
+
+    async def put(self, key: str, body: Source, mark: Mark, onto: str | None) -> None:
+        """Make an object of a body, whole or not at all.
+
+        Arguments: ``onto``, the tag of the version that it takes the place of; `ABSENT` for none, None for any.
+        """
+        ...
+
+    async def get(self, key: str, start: int, end: int) -> bytes:
+        """Give the bytes from one place to another, as far as there are any, in one request."""
+        ...
+
+    async def fetch(self, key: str, write: Callable[[bytes], Any], most: int) -> None:
+        """Pass on the bytes of one version of an object, piece by piece. Raises: `TooLarge` where there are more."""
+        ...
+
+    async def look(self, key: str) -> Standing | None:
+        """Say what stands there. Raises: FileNotFoundError where nothing does, on most."""
+        ...
+
+    async def delete(self, key: str) -> None:
+        """Remove an object."""
+        ...
+
+    async def delete_many(self, keys: Sequence[str]) -> dict[str, Exception]:
+        """Remove objects, up to `AT_ONCE`, and give why some were not; that one is not there is no failure."""
+        ...
+
+    async def has_bucket(self, bucket: str) -> bool:
+        """Whether a bucket is there."""
+        ...
+
+    async def page(self, prefix: str, token: Any) -> tuple[list[Entry], Any]:
+        """List objects whose keys begin alike: some, and what to ask for the next with, None at the end."""
+        ...
+
+
+class AnyObjects:
+    """Objects of a filesystem that is known by fsspec's interface alone. See `Objects`."""
+
+    has_conditions = False
+
+    @staticmethod
+    def options(given: Mapping[str, Any], *, is_async: bool) -> dict[str, Any]:
+        """Give the options of the filesystem."""
+        # An asynchronous one would answer from its listings: what was written since would be missing.
+        return {**given, "use_listings_cache": False} if is_async else dict(given)
+
+    def __init__(self, filesystem: Any, patience: Patience) -> None:
+        self.filesystem = filesystem
+        self.patience = patience
+
+    async def call(self, name: str, *args: Any, **kwargs: Any) -> Any:
+        """Call the filesystem; a synchronous one in the thread of the caller, whom nothing else would interrupt."""
+        if not self.filesystem.async_impl:
+            return getattr(self.filesystem, name)(*args, **kwargs)
+        method = getattr(self.filesystem, f"_{name}")
+        return await self.patience.attempt(lambda: method(*args, **kwargs))
+
+    async def put(self, key: str, body: Source, mark: Mark, onto: str | None) -> None:  # noqa: ARG002 - it has none
+        if body.name is None:
+            await self.call("pipe_file", key, body.data())
+        else:
+            await self.call("put_file", body.name, key)
+
+    async def get(self, key: str, start: int, end: int) -> bytes:
+        # With a range, no filesystem asks for the size first, and none reads in pieces of several versions.
+        found: bytes = await self.call("cat_file", key, start=start, end=end)
+        return found
+
+    async def fetch(self, key: str, write: Callable[[bytes], Any], most: int) -> None:
+        import tempfile
+
+        with tempfile.TemporaryDirectory(prefix="handoff-", ignore_cleanup_errors=True) as folder:
+            await self.call("get_file", key, f"{folder}/artifact", callback=_bounded(most))
+            with open(f"{folder}/artifact", "rb") as file:  # noqa: ASYNC230 - as filesystems do themselves
+                while piece := file.read(PART):
+                    write(piece)
+
+    async def look(self, key: str) -> Standing | None:
+        info: dict[str, Any] = await self.call("info", key)
+        if info.get("type") != "file":
+            return None
+        return Standing("", int(info.get("size") or 0), seconds(moment(info)))
+
+    async def delete(self, key: str) -> None:
+        await self.call("rm_file", key)
+
+    async def delete_many(self, keys: Sequence[str]) -> dict[str, Exception]:
+        failed: dict[str, Exception] = {}
+        for key in keys:
+            try:
+                await self.delete(key)
+            except FileNotFoundError:
+                pass
+            except Exception as error:  # noqa: BLE001 - whatever it is, it is given back
+                failed[key] = error
+        return failed
+
+    async def has_bucket(self, bucket: str) -> bool:
+        return bool(await self.call("exists", bucket))
+
+    async def page(self, prefix: str, token: Any) -> tuple[list[Entry], Any]:  # noqa: ARG002 - it is all one page
+        found: Mapping[str, Any] = await self.call("find", prefix.rstrip("/"), detail=True)
+        return [Entry(name.lstrip("/"), seconds(moment(found[name]))) for name in sorted(found)], None
+
+
+class TooLarge(Exception):  # noqa: N818 - it only ends a transfer
+    """More bytes come than are wanted."""
+
+
+def _bounded(most: int) -> Any:
+    from fsspec.callbacks import Callback  # type: ignore[import-untyped]  # it ships no types
+
+    class Bounded(Callback):  # type: ignore[misc]  # as above
+        def call(self, *_: Any, **__: Any) -> None:
+            if max(self.size or 0, self.value) > most:
+                raise TooLarge
+
+    return Bounded()
+
+
+def moment(info: Mapping[str, Any]) -> dt.datetime | None:
+    """Give when an object was written, from what a filesystem says of it in one of many ways."""
+    when = next((info[name] for name in _TIMES if info.get(name)), None)
+    if isinstance(when, int | float):
+        return dt.datetime.fromtimestamp(when, dt.UTC)
+    if isinstance(when, str):
+        try:
+            when = dt.datetime.fromisoformat(when)
+        except ValueError:
+            return None
+    if not isinstance(when, dt.datetime):
+        return None
+    return when if when.tzinfo else when.replace(tzinfo=dt.UTC)
+
+
+def seconds(when: dt.datetime | None) -> float:
+    """Give a moment in seconds since 1970; 0 where it is not known."""
+    return when.timestamp() if when else 0.0

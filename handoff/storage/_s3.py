@@ -1,0 +1,143 @@
+"""Objects on S3, through the client of s3fs: conditional requests, and large ones in parts."""
+
+from __future__ import annotations
+
+import asyncio
+import contextlib
+from collections.abc import Callable, Mapping, Sequence
+from typing import Any
+
+from handoff.spool import Source
+from handoff.storage import Entry, Mark, _calls, _faults
+from handoff.storage._objects import PART, AnyObjects, Standing, TooLarge, seconds
+
+_ATTEMPT, _TOKEN = "handoff-attempt", "handoff-token"
+_AT_ONCE = 3  # parts in memory
+_MOST_PARTS = 10_000
+_IN_ONE = 16 * 1024**2
+_PIECE = 256 * 1024
+
+
+class S3Objects(AnyObjects):
+    """See `handoff.storage._objects.Objects`."""
+
+    has_conditions = True
+
+    @staticmethod
+    def options(given: Mapping[str, Any], *, is_async: bool) -> dict[str, Any]:
+        # The client tries once, since this library tries again by itself.
+        config = {"retries": {"total_max_attempts": 1}, **given.get("config_kwargs", {})}
+        return {**AnyObjects.options(given, is_async=is_async), "config_kwargs": config}
+
+    def __init__(self, filesystem: Any, patience: Any) -> None:
+        super().__init__(filesystem, patience)
+        filesystem.retries = 1
+
+    async def _ask(self, method: str, key: str, **kwargs: Any) -> Any:
+        bucket, _, name = key.partition("/")
+        named = {"Bucket": bucket, "Key": name} if name else {"Bucket": bucket}
+        call = self.filesystem._call_s3  # noqa: SLF001 - it adds what the user's options ask for in every request
+        return await self.patience.attempt(lambda: call(method, **named, **kwargs))
+
+    async def put(self, key: str, body: Source, mark: Mark, onto: str | None) -> None:
+        condition = {} if onto is None else {"IfMatch": onto} if onto else {"IfNoneMatch": "*"}
+        marked = {"Metadata": {_ATTEMPT: str(mark.attempt), _TOKEN: mark.token}}
+        if body.size <= _IN_ONE:
+            await self._ask("put_object", key, Body=body.data(), **marked, **condition)
+            return
+        upload = (await self._ask("create_multipart_upload", key, **marked))["UploadId"]
+        try:
+            parts = await self._send(key, upload, body)
+            whole = {"Parts": [{"PartNumber": number, "ETag": tag} for number, tag in parts]}
+            await self._ask("complete_multipart_upload", key, UploadId=upload, MultipartUpload=whole, **condition)
+        except BaseException:
+            await asyncio.shield(self._abort(key, upload))
+            raise
+
+    async def _send(self, key: str, upload: str, body: Source) -> list[tuple[int, str]]:
+        size = max(PART, -(-body.size // _MOST_PARTS))
+        room = asyncio.Semaphore(_AT_ONCE)
+
+        async def send(number: int) -> tuple[int, str]:
+            async with room:
+                part = body.at((number - 1) * size, size)
+                sent = await self._ask("upload_part", key, UploadId=upload, PartNumber=number, Body=part)
+                return number, sent["ETag"]
+
+        try:
+            async with asyncio.TaskGroup() as group:
+                tasks = [group.create_task(send(number)) for number in range(1, -(-body.size // size) + 1)]
+        except ExceptionGroup as failed:
+            raise failed.exceptions[0] from None
+        return [task.result() for task in tasks]
+
+    async def get(self, key: str, start: int, end: int) -> bytes:
+        async def read() -> bytes:
+            call, (bucket, _, name) = self.filesystem._call_s3, key.partition("/")  # noqa: SLF001 - as above
+            found = await call("get_object", Bucket=bucket, Key=name, Range=f"bytes={start}-{end - 1}")
+            async with found["Body"] as body:
+                data: bytes = await body.read()
+                return data
+
+        return await self.patience.attempt(read)
+
+    async def fetch(self, key: str, write: Callable[[bytes], Any], most: int) -> None:
+        place, tag = 0, ""
+        for wait in (*_calls.WAITS, None):
+            version = {"Range": f"bytes={place}-", "IfMatch": tag} if tag else {}
+            found = await self._ask("get_object", key, **version)
+            tag = found["ETag"]
+            if place + found["ContentLength"] > most:
+                found["Body"].close()
+                raise TooLarge
+            async with found["Body"] as body:
+                while True:
+                    try:
+                        piece = await asyncio.wait_for(body.read(_PIECE), self.patience.timeout)
+                    except Exception as error:
+                        if wait is None or _faults.meaning(error) != "passing":
+                            raise
+                        break
+                    if not piece:
+                        return
+                    write(piece)
+                    place += len(piece)
+            await asyncio.sleep(wait or 0)
+
+    async def look(self, key: str) -> Standing | None:
+        found = await self._ask("head_object", key)
+        modified = seconds(found.get("LastModified"))
+        return Standing(found["ETag"], found["ContentLength"], modified, _mark(found.get("Metadata", {})))
+
+    async def delete(self, key: str) -> None:
+        await self._ask("delete_object", key)
+
+    async def delete_many(self, keys: Sequence[str]) -> dict[str, Exception]:
+        bucket = keys[0].partition("/")[0]
+        wanted = {"Objects": [{"Key": key.partition("/")[2]} for key in keys], "Quiet": True}
+        found = await self._ask("delete_objects", f"{bucket}/", Delete=wanted)
+        return {
+            f"{bucket}/{failed['Key']}": _faults.Failure(failed.get("Code", ""), failed.get("Message", ""))
+            for failed in found.get("Errors", ())
+            if failed.get("Code") != "NoSuchKey"
+        }
+
+    async def has_bucket(self, bucket: str) -> bool:
+        await self._ask("head_bucket", f"{bucket}/")
+        return True
+
+    async def page(self, prefix: str, token: Any) -> tuple[list[Entry], Any]:
+        bucket, _, start = prefix.partition("/")
+        more = {"ContinuationToken": token} if token else {}
+        found = await self._ask("list_objects_v2", f"{bucket}/", Prefix=start, **more)
+        listed = [Entry(f"{bucket}/{one['Key']}", seconds(one["LastModified"])) for one in found.get("Contents", ())]
+        return listed, found.get("NextContinuationToken")
+
+    async def _abort(self, key: str, upload: str) -> None:
+        with contextlib.suppress(Exception):  # the error that led here is the one to be told
+            await self._ask("abort_multipart_upload", key, UploadId=upload)
+
+
+def _mark(metadata: dict[str, str]) -> Mark | None:
+    attempt = metadata.get(_ATTEMPT, "")
+    return Mark(int(attempt), metadata.get(_TOKEN, "")) if attempt.isdecimal() else None
