@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import contextlib
+import os
 import time
 from collections.abc import Generator
 
@@ -10,6 +11,10 @@ from handoff.address import Address
 
 # A thread of the task's sees the same: by the task, and not by the context.
 _at_work: dict[tuple[str, str, str, int], tuple[float, set[Address]]] = {}
+
+
+_process = [time.time()]
+os.register_at_fork(after_in_child=lambda: _process.__setitem__(0, time.time()))
 
 
 @contextlib.contextmanager
@@ -43,9 +48,9 @@ def has_written_path(at: Address, path: str) -> bool:
     return any(written.path == path for written in _written(at))
 
 
-def begun(at: Address) -> float | None:
-    """Give when the attempt at work began, in seconds since 1970; None where its task is not at work."""
-    return _at_work[_task_of(at)][0] if is_at_work(at) else None
+def begun(at: Address) -> float:
+    """Give when the attempt at work began, in seconds since 1970; else when this process did, or was forked."""
+    return _at_work[_task_of(at)][0] if is_at_work(at) else _process[0]
 
 
 def _written(at: Address) -> set[Address]:

@@ -367,7 +367,7 @@ def test_when_an_object_was_written_is_said_as_far_as_it_is_known(
     assert storage.modified("x") == ""
     with storage.draft("x") as draft:
         draft.write(b"1")
-        draft.commit(1, None)
+        draft.commit(1, 0.0)
     assert storage.modified("x") == "2013-01-01T12:03:00+00:00"
     for when, shown in (
         (1357041780, "2013-01-01T12:03:00+00:00"),

@@ -22,6 +22,7 @@ TEMPORARY = ".tmp"
 _SCHEME = re.compile(r"\A([A-Za-z][A-Za-z0-9+.-]+)://")
 _LOCAL = ("file", "local")
 _LONGEST_ROOT = 160
+_TICK = 1.0  # seconds to which stores say when an object was written
 
 
 class Entry(NamedTuple):
@@ -41,12 +42,12 @@ class Mark(NamedTuple):
 class Draft(Sink, Protocol):
     """An object that is being written, beside all readers' sight."""
 
-    def commit(self, attempt: int, begun: float | None, /) -> None:
+    def commit(self, attempt: int, begun: float, /) -> None:
         """Let it be seen, in place of any other that a newer attempt did not write.
 
         Arguments: ``attempt``, which is writing; ``begun``, when it began its work, in seconds since 1970: what was
-        there before is of an earlier life of the run, whatever its attempt. None where that is not known. Raises:
-        `SupersededError`, `DeniedError`, `UnreachableError`.
+        there before is of an earlier life of the run, whatever its attempt. Raises: `SupersededError`, `DeniedError`,
+        `UnreachableError`.
         """
         ...
 
@@ -91,7 +92,7 @@ class Storage(Protocol):
         """Remove objects, and give for each that was not why; that one is not there is no failure."""
         ...
 
-    def withdraw(self, path: str, attempt: int, begun: float | None) -> None:
+    def withdraw(self, path: str, attempt: int, begun: float) -> None:
         """Remove what an earlier attempt left. Raises: `SupersededError` where it is of a newer one; as `delete`."""
         ...
 
@@ -133,9 +134,10 @@ def open_storage(root: str, options: Mapping[str, Any], timeout: float) -> Stora
     return RemoteStorage(scheme[1].lower(), root[scheme.end() :].strip("/"), options, timeout)
 
 
-def check_newest(mark: Mark | None, modified: float, attempt: int, begun: float | None, uri: str) -> None:
+def check_newest(mark: Mark | None, modified: float, attempt: int, begun: float, uri: str) -> None:
     """Refuse to take the place of what a newer attempt wrote. Raises: `SupersededError`."""
-    if mark is None or mark.attempt <= attempt or (begun is not None and 0 < modified < begun):
+    is_of_earlier_life = 0 < modified < begun - _TICK
+    if mark is None or mark.attempt <= attempt or is_of_earlier_life:
         return
     raise SupersededError(
         f"attempt {mark.attempt} has written {uri}, and this is attempt {attempt}",

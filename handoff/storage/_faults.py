@@ -40,6 +40,8 @@ _NAMES: Final = {
     "ClientAuthenticationError": "denied",
     "RefreshError": "denied",
     "DefaultCredentialsError": "denied",
+    "ProfileNotFound": "denied",
+    "ParamValidationError": "final",
     "ResourceExistsError": "conflict",
     "ResourceModifiedError": "conflict",
     "ResourceNotFoundError": "missing",
@@ -79,12 +81,13 @@ def meaning(error: BaseException) -> str:
     return next((what for kind, what in _KINDS if isinstance(error, kind)), "passing")
 
 
-class Failure(OSError):  # noqa: N818 - it is one of many, and given back
-    """One of many calls in a request failed, as the store says by a code."""
+class Failure(OSError):  # noqa: N818 - it is what an error is made of
+    """A store said no, by a code or a status, where no client library raises it."""
 
-    def __init__(self, code: str, text: str) -> None:
-        super().__init__(f"{code}: {text}")
+    def __init__(self, code: str, text: str, status: int = 0) -> None:
+        super().__init__(f"{code}: {text}" if code else text)
         self.error_code = code
+        self.status = status
 
 
 def _of_status(status: int) -> str:

@@ -1,4 +1,160 @@
-from handoff.storage._objects import AnyObjects
+"""Objects on Google Cloud Storage by its JSON API, with the session and the credentials of gcsfs.
+
+Requests are made here and not by gcsfs: it tries for half a minute by itself, knows one of the conditions, and marks the
+end of a small body by text that the body may hold.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import contextlib
+import secrets
+from collections.abc import Callable, Mapping
+from typing import Any, Final
+from urllib.parse import quote
+
+import msgspec
+
+from handoff.spool import Source
+from handoff.storage import Entry, Mark, _calls, _faults
+from handoff.storage._faults import Failure
+from handoff.storage._objects import PART, AnyObjects, Standing, TooLarge, moment, seconds
+
+_ATTEMPT, _TOKEN = "handoff-attempt", "handoff-token"
+_GENERATION: Final = "X-Goog-Generation"
+_PIECE = 256 * 1024
+_IN_ONE = 16 * 1024**2
+_REFUSED, _MORE = 400, 308
+_CONNECT, _SILENCE = 10, 30  # seconds
 
 
-class GcsObjects(AnyObjects): ...
+class GcsObjects(AnyObjects):
+    """See `handoff.storage._objects.Objects`."""
+
+    has_conditions = True
+
+    @contextlib.asynccontextmanager
+    async def _answer(self, method: str, url: str, params: Mapping[str, Any], **request: Any) -> Any:
+        import aiohttp
+
+        filesystem = self.filesystem
+        session = await filesystem._set_session()  # noqa: SLF001 - the session, its credentials and who pays are its own
+        request["headers"] = filesystem._get_headers(request.get("headers"))  # noqa: SLF001 - as above
+        limits = aiohttp.ClientTimeout(total=None, sock_connect=_CONNECT, sock_read=_SILENCE)
+        async with session.request(
+            method,
+            url,
+            params=filesystem._get_params(dict(params)),  # noqa: SLF001 - as above
+            timeout=limits,
+            allow_redirects=False,
+            **request,
+        ) as answer:
+            if answer.status >= _REFUSED:
+                raise _failure(answer.status, await answer.read())
+            yield answer
+
+    async def _ask(self, method: str, url: str, params: Mapping[str, Any] | None = None, **request: Any) -> Any:
+        """Make a request, and give its headers and its body."""
+
+        async def ask() -> Any:
+            async with self._answer(method, url, params or {}, **request) as answer:
+                return answer.headers, await answer.read()
+
+        return await self.patience.attempt(ask)
+
+    async def put(self, key: str, body: Source, mark: Mark, onto: str | None) -> None:
+        bucket, _, name = key.partition("/")
+        url = f"{self.filesystem._location}/upload/storage/v1/b/{quote(bucket)}/o"  # noqa: SLF001 - as above
+        params = {} if onto is None else {"ifGenerationMatch": onto or "0"}
+        said = {"name": name, "metadata": {_ATTEMPT: str(mark.attempt), _TOKEN: mark.token}}
+        if body.size > _IN_ONE:
+            await self._send(url, params, said, body)
+            return
+        boundary = secrets.token_hex(16)
+        parts = [("application/json; charset=UTF-8", msgspec.json.encode(said)), ("application/octet-stream", body.data())]
+        lines = [b"--%b\r\nContent-Type: %b\r\n\r\n%b\r\n" % (boundary.encode(), kind.encode(), data) for kind, data in parts]
+        headers = {"Content-Type": f'multipart/related; boundary="{boundary}"'}
+        data = b"".join((*lines, b"--%b--" % boundary.encode()))
+        await self._ask("POST", url, {"uploadType": "multipart", **params}, headers=headers, data=data)
+
+    async def _send(self, url: str, params: Mapping[str, str], said: Mapping[str, Any], body: Source) -> None:
+        begun, _ = await self._ask("POST", url, {"uploadType": "resumable", **params}, json=said)
+        session, place = begun["Location"], 0
+        try:
+            while True:
+                part = body.at(place, PART)
+                range_ = f"bytes {place}-{place + len(part) - 1}/{body.size}"
+                headers, _ = await self._ask("PUT", session, headers={"Content-Range": range_}, data=part)
+                place += len(part)
+                if "Range" in headers:  # as far as the store has it, which may be less than was sent
+                    place = int(headers["Range"].rpartition("-")[2]) + 1
+                if place >= body.size:
+                    return
+        except BaseException:
+            await asyncio.shield(self._abort(session))
+            raise
+
+    async def _abort(self, session: str) -> None:
+        with contextlib.suppress(Exception):  # the error that led here is the one to be told; the store answers by one
+            await self._ask("DELETE", session)
+
+    async def get(self, key: str, start: int, end: int) -> bytes:
+        headers = {"Range": f"bytes={start}-{end - 1}"}
+        _, found = await self._ask("GET", self._url(key), {"alt": "media"}, headers=headers)
+        return bytes(found)
+
+    async def fetch(self, key: str, write: Callable[[bytes], Any], most: int) -> None:
+        place, generation = 0, ""
+        for wait in (*_calls.WAITS, None):
+            params = {"alt": "media"} | ({"ifGenerationMatch": generation} if generation else {})
+            headers = {"Range": f"bytes={place}-"} if place else {}
+            try:
+                async with self._answer("GET", self._url(key), params, headers=headers) as answer:
+                    generation = generation or answer.headers.get(_GENERATION, "")
+                    if place + (answer.content_length or 0) > most:
+                        raise TooLarge
+                    async for piece in answer.content.iter_chunked(_PIECE):
+                        write(piece)
+                        place += len(piece)
+                    return
+            except Exception as error:
+                if wait is None or _faults.meaning(error) != "passing" or (place and not generation):
+                    raise
+            await asyncio.sleep(wait)
+
+    async def look(self, key: str) -> Standing | None:
+        _, found = await self._ask("GET", self._url(key))
+        said = msgspec.json.decode(found)
+        return Standing(str(said["generation"]), int(said["size"]), seconds(moment(said)), _mark(said.get("metadata") or {}))
+
+    async def delete(self, key: str) -> None:
+        await self._ask("DELETE", self._url(key))
+
+    async def has_bucket(self, bucket: str) -> bool:
+        await self._ask("GET", f"{self.filesystem.base}b/{quote(bucket)}/o", {"maxResults": 1})
+        return True
+
+    async def page(self, prefix: str, token: Any) -> tuple[list[Entry], Any]:
+        bucket, _, start = prefix.partition("/")
+        params = {"prefix": start, "pageToken": token, "fields": "nextPageToken,items(name,updated)"}
+        _, found = await self._ask("GET", f"{self.filesystem.base}b/{quote(bucket)}/o", params)
+        said = msgspec.json.decode(found)
+        listed = [Entry(f"{bucket}/{one['name']}", seconds(moment(one))) for one in said.get("items", ())]
+        return listed, said.get("nextPageToken") or None
+
+    def _url(self, key: str) -> str:
+        bucket, _, name = key.partition("/")
+        return f"{self.filesystem.base}b/{quote(bucket)}/o/{quote(name, safe='')}"
+
+
+def _mark(metadata: Mapping[str, str]) -> Mark | None:
+    attempt = metadata.get(_ATTEMPT, "")
+    return Mark(int(attempt), metadata.get(_TOKEN, "")) if attempt.isdecimal() else None
+
+
+def _failure(status: int, body: bytes) -> Failure:
+    try:
+        text = str(msgspec.json.decode(body)["error"]["message"])
+    except (msgspec.DecodeError, KeyError, TypeError):
+        text = body[:300].decode(errors="replace")
+    return Failure("", f"{status} {text}", status)

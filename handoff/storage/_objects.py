@@ -7,13 +7,13 @@ from collections.abc import Callable, Mapping, Sequence
 from typing import Any, Final, NamedTuple, Protocol
 
 from handoff.spool import Source
-from handoff.storage import Entry, Mark
+from handoff.storage import Entry, Mark, _faults
 from handoff.storage._calls import Patience
 
-#: A condition of a put: nothing may stand there.
-ABSENT: Final = ""
 #: Bytes of a part in which a large object is sent.
 PART: Final = 8 * 1024**2
+
+_AT_ONCE = 16  # deletes, where each is a request
 
 _TIMES = ("LastModified", "last_modified", "updated", "mtime", "created")
 
@@ -42,7 +42,7 @@ class Objects(Protocol):
     async def put(self, key: str, body: Source, mark: Mark, onto: str | None) -> None:
         """Make an object of a body, whole or not at all.
 
-        Arguments: ``onto``, the tag of the version that it takes the place of; `ABSENT` for none, None for any.
+        Arguments: ``onto``, the tag of the version that it takes the place of; empty for none, None for any.
         """
         ...
 
@@ -63,7 +63,7 @@ class Objects(Protocol):
         ...
 
     async def delete_many(self, keys: Sequence[str]) -> dict[str, Exception]:
-        """Remove objects, up to `AT_ONCE`, and give why some were not; that one is not there is no failure."""
+        """Remove objects, up to a thousand, and give why some were not; that one is not there is no failure."""
         ...
 
     async def has_bucket(self, bucket: str) -> bool:
@@ -128,13 +128,27 @@ class AnyObjects:
 
     async def delete_many(self, keys: Sequence[str]) -> dict[str, Exception]:
         failed: dict[str, Exception] = {}
-        for key in keys:
+
+        async def delete(key: str) -> None:
             try:
                 await self.delete(key)
-            except FileNotFoundError:
-                pass
             except Exception as error:  # noqa: BLE001 - whatever it is, it is given back
-                failed[key] = error
+                if _faults.meaning(error) != "missing":
+                    failed[key] = error
+
+        if not self.filesystem.async_impl:
+            for key in keys:
+                await delete(key)
+            return failed
+        import asyncio
+
+        room = asyncio.Semaphore(_AT_ONCE)
+
+        async def delete_in_turn(key: str) -> None:
+            async with room:
+                await delete(key)
+
+        await asyncio.gather(*map(delete_in_turn, keys))
         return failed
 
     async def has_bucket(self, bucket: str) -> bool:

@@ -55,7 +55,7 @@ class LocalStorage:
                 descriptor = os.open(unfinished, _NEW_FILE, 0o666, dir_fd=temporary)
                 file = opened.enter_context(open(descriptor, "wb", buffering=0))
 
-            def commit(attempt: int, begun: float | None) -> None:
+            def commit(attempt: int, begun: float) -> None:
                 nonlocal is_left
                 with self._translated(path), self._folder(folder, make=True) as target:
                     _mark(file.fileno(), attempt)
@@ -108,7 +108,7 @@ class LocalStorage:
                 failed[path] = error
         return failed
 
-    def withdraw(self, path: str, attempt: int, begun: float | None) -> None:
+    def withdraw(self, path: str, attempt: int, begun: float) -> None:
         folder, name = os.path.split(path)
         try:
             with self._translated(path), self._folder(folder) as parent, _locked(parent):
@@ -134,7 +134,7 @@ class LocalStorage:
             return ""
         return dt.datetime.fromtimestamp(status.st_mtime, dt.UTC).isoformat(timespec="seconds")
 
-    def _check_newest(self, folder: int, path: str, attempt: int, begun: float | None) -> None:
+    def _check_newest(self, folder: int, path: str, attempt: int, begun: float) -> None:
         try:
             there = os.open(os.path.basename(path), _FILE, dir_fd=folder)
         except OSError:  # nothing is there, or nothing that an attempt wrote
@@ -240,7 +240,7 @@ class _Unfinished:
         self,
         file: io.FileIO,
         translated: Callable[[], AbstractContextManager[None]],
-        commit: Callable[[int, float | None], None],
+        commit: Callable[[int, float], None],
     ) -> None:
         self._file = file
         self._translated = translated

@@ -47,7 +47,7 @@ class RemoteStorage:
 
         with tempfile.SpooledTemporaryFile(MOST_IN_MEMORY) as spool:
 
-            def commit(attempt: int, begun: float | None) -> None:
+            def commit(attempt: int, begun: float) -> None:
                 size = spool.tell()
                 spool.seek(0)
                 if size <= MOST_IN_MEMORY:
@@ -59,7 +59,7 @@ class RemoteStorage:
 
             yield _Spooled(spool, commit)
 
-    def _put(self, path: str, body: Source, attempt: int, begun: float | None) -> None:
+    def _put(self, path: str, body: Source, attempt: int, begun: float) -> None:
         """Make an object of a body, unless a newer attempt has written. A first attempt expects nothing there."""
         objects, key, mark = self._objects(), self._full(path), Mark(attempt, secrets.token_hex(8))
         # A large body is not sent to be refused.
@@ -93,7 +93,13 @@ class RemoteStorage:
     def source(self, path: str, most: int) -> Generator[Source]:
         objects, key = self._objects(), self._full(path)
         if most <= MOST_IN_MEMORY + 1:
-            yield Source(self._call(path, objects.get(key, 0, most)))
+            try:
+                data = self._run(objects.get(key, 0, most))
+            except Exception as error:  # as in _call
+                if _faults.meaning(error) != "empty":
+                    raise self._translate(path, error) from error
+                data = b""
+            yield Source(data)
             return
         import tempfile
 
@@ -137,7 +143,7 @@ class RemoteStorage:
                 failed |= dict.fromkeys(keys.values(), error)
         return failed
 
-    def withdraw(self, path: str, attempt: int, begun: float | None) -> None:
+    def withdraw(self, path: str, attempt: int, begun: float) -> None:
         if self._objects().has_conditions:
             there = self._standing(path)
             if there is None:
@@ -146,7 +152,10 @@ class RemoteStorage:
         self.delete(path)
 
     def exists(self, path: str) -> bool:
-        return self._standing(path) is not None
+        try:
+            return self._call(path, self._objects().look(self._full(path))) is not None
+        except MissingError:
+            return False
 
     def list(self, folder: str) -> Iterator[Entry]:
         start, token = len(self._full("")), None
@@ -170,10 +179,13 @@ class RemoteStorage:
         return dt.datetime.fromtimestamp(there.modified, dt.UTC).isoformat(timespec="seconds")
 
     def _standing(self, path: str) -> Any:
+        """Say what stands at a path, and nothing of where nothing does: the bucket is not asked for."""
         try:
-            return self._call(path, self._objects().look(self._full(path)))
-        except MissingError:
-            return None
+            return self._run(self._objects().look(self._full(path)))
+        except Exception as error:  # as in _call
+            if _faults.meaning(error) == "missing":
+                return None
+            raise self._translate(path, error) from error
 
     def _full(self, path: str) -> str:
         return f"{self._prefix}/{path}" if self._prefix else path
@@ -234,7 +246,7 @@ class RemoteStorage:
 class _Spooled:
     """A local file that holds an object until all of it is there."""
 
-    def __init__(self, spool: Any, commit: Callable[[int, float | None], None]) -> None:
+    def __init__(self, spool: Any, commit: Callable[[int, float], None]) -> None:
         self._spool = spool
         self.commit = commit
 
