@@ -7,13 +7,13 @@ leads out of the root, and every failure is one of this library's errors.
 from __future__ import annotations
 
 import re
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Mapping, Sequence
 from contextlib import AbstractContextManager
 from typing import Any, NamedTuple, Protocol
 
 from handoff.address import is_text
 from handoff.artifact import Sink
-from handoff.errors import ConfigError
+from handoff.errors import ConfigError, HandoffError
 from handoff.spool import Source
 
 #: Where unfinished files are, below a local root: out of the way of every reader that scans for artifacts.
@@ -65,6 +65,13 @@ class Storage(Protocol):
 
     def delete(self, path: str) -> bool:
         """Remove an object; False where none was there, on stores that tell. Raises: as `read`."""
+        ...
+
+    def delete_many(self, paths: Sequence[str]) -> dict[str, HandoffError]:
+        """Remove objects, many in a request where the store can, and give why some are still there, by path.
+
+        What was not there is no error. Raises: as `delete`, where it is not of one object.
+        """
         ...
 
     def exists(self, path: str) -> bool:

@@ -15,12 +15,12 @@ import io
 import os
 import secrets
 import stat
-from collections.abc import Callable, Generator, Iterator
+from collections.abc import Callable, Generator, Iterator, Sequence
 from contextlib import AbstractContextManager
 from typing import NoReturn
 
 from handoff.artifact import Buffer, Sink
-from handoff.errors import ConfigError, DeniedError, MissingError, UnreachableError
+from handoff.errors import ConfigError, DeniedError, HandoffError, MissingError, UnreachableError
 from handoff.spool import MOST_IN_MEMORY, Source
 from handoff.storage import TEMPORARY, Entry
 
@@ -87,6 +87,15 @@ class LocalStorage:
         except MissingError:
             return False
         return True
+
+    def delete_many(self, paths: Sequence[str]) -> dict[str, HandoffError]:
+        failed: dict[str, HandoffError] = {}
+        for path in paths:
+            try:
+                self.delete(path)
+            except HandoffError as error:
+                failed[path] = error
+        return failed
 
     def exists(self, path: str) -> bool:
         return self._status(path) is not None

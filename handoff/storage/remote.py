@@ -9,7 +9,7 @@ from __future__ import annotations
 import contextlib
 import datetime as dt
 import os
-from collections.abc import Generator, Iterator, Mapping
+from collections.abc import Generator, Iterator, Mapping, Sequence
 from typing import Any
 
 from handoff.artifact import Buffer, Sink
@@ -102,6 +102,15 @@ class RemoteStorage:
         except MissingError:
             return False
         return True
+
+    def delete_many(self, paths: Sequence[str]) -> dict[str, HandoffError]:
+        failed: dict[str, HandoffError] = {}
+        for path in paths:
+            try:
+                self.delete(path)
+            except HandoffError as error:
+                failed[path] = error
+        return failed
 
     def exists(self, path: str) -> bool:
         return self._info(path) is not None
