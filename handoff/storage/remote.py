@@ -12,6 +12,7 @@ import os
 from collections.abc import Generator, Iterator, Mapping, Sequence
 from typing import Any
 
+from handoff import cancellation
 from handoff.artifact import Buffer, Sink
 from handoff.errors import ConfigError, DeniedError, DependencyError, HandoffError, MissingError, UnreachableError
 from handoff.spool import MOST_IN_MEMORY, Ranges, Source
@@ -158,10 +159,11 @@ class RemoteStorage:
         import asyncio
 
         future = asyncio.run_coroutine_threadsafe(call, filesystem.loop)
-        try:
-            return future.result(self._timeout)
-        finally:
-            future.cancel()
+        with cancellation.ending(future.cancel):
+            try:
+                return future.result(self._timeout)
+            finally:
+                future.cancel()
 
     def _filesystem(self) -> Any:
         if self._made is None or self._made[0] != os.getpid():
