@@ -153,11 +153,15 @@ class _Lanes:
                 self._close(is_awaited=is_awaited)
 
     def _close(self, *, is_awaited: bool) -> None:
-        # Whoever is interrupted, or takes no more, does not wait for what nobody will have.
-        if not is_awaited:
+        import threading
+
+        if is_awaited:
+            self._pool.shutdown()
+        else:  # whoever is interrupted, or takes no more, does not wait for what nobody will have
             self._cancellation.cancel()
-            is_awaited = not self._futures.wait(self._held, cancellation.GRACE).not_done
-        self._pool.shutdown(wait=is_awaited, cancel_futures=True)
+            closing = threading.Thread(target=self._pool.shutdown, kwargs={"cancel_futures": True}, daemon=True)
+            closing.start()
+            closing.join(cancellation.GRACE)
         self._held.clear()
 
 
