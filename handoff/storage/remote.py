@@ -34,6 +34,8 @@ _PARTS = {
     "gcs": {"chunksize": 8 * 1024**2},
     "azure": {"max_concurrency": 2},
 }
+# As many as calls are made at once, and some for the parts of large objects; botocore would have ten.
+_CONNECTIONS = {"s3": {"config_kwargs": {"max_pool_connections": 32}}}
 _ONE_STREAM = {"s3": {"max_concurrency": 1}, "gcs": {"concurrency": 1}, "azure": {"max_concurrency": 1}}
 
 
@@ -189,7 +191,7 @@ class RemoteStorage:
                 f"{self.root} needs a library that is not installed", remedy=f"Install {package}", extra=extra
             ) from None
         try:
-            return fsspec.filesystem(self._protocol, **{**self._options, **fixed})
+            return fsspec.filesystem(self._protocol, **{**self._asked(_CONNECTIONS), **self._options, **fixed})
         except (TypeError, ValueError) as error:
             # The options may hold secrets, and so may an error about them.
             raise ConfigError(
