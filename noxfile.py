@@ -138,6 +138,13 @@ def bench_memory(session: nox.Session) -> None:
 
 
 @nox.session
+def bench_fan_in(session: nox.Session) -> None:
+    """Measure a thousand artifacts read from S3, by a loop and side by side, beside the raw clients: some 5 minutes."""
+    session.install("-e", ".[s3]", "boto3", "obstore", *group("bench"))
+    session.run("python", "-m", "benchmarks.fan_in", *session.posargs)
+
+
+@nox.session
 @nox.parametrize("python", airflows())
 def bench_airflow(session: nox.Session) -> None:
     """Measure mapped tasks under a real scheduler, and the XCom backend beside Airflow's own: some 15 minutes."""

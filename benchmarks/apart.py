@@ -110,12 +110,12 @@ def _perform(task: Task) -> Outcome:
     if task.act == PUT:
         value = kind.make(task.size, folder)
         already = _stored(task.root)
-        outcome, given = _measured(lambda: acting.put(value))
+        outcome, given = measured(lambda: acting.put(value))
         outcome.size, outcome.stored = kinds.size_of(value), _stored(task.root) - already
         reference.write_bytes(msgspec.json.encode(given))
     else:
         given = msgspec.json.decode(reference.read_bytes())
-        outcome, found = _measured(lambda: kinds.consumed(acting.get(given)))
+        outcome, found = measured(lambda: kinds.consumed(acting.get(given)))
         outcome.size = kinds.size_of(found)
         outcome.peak = max(0, outcome.peak - outcome.size)
         if task.check:
@@ -124,7 +124,8 @@ def _perform(task: Task) -> Outcome:
     return outcome
 
 
-def _measured(act: Any) -> tuple[Outcome, Any]:
+def measured(act: Any) -> tuple[Outcome, Any]:
+    """Act, and tell how long it took and how far the resident memory rose above what it was before."""
     settle()
     before = _status("VmRSS")
     Path("/proc/self/clear_refs").write_text(_RESET_PEAK)

@@ -42,16 +42,17 @@ def size(text: str) -> int:
         raise argparse.ArgumentTypeError(str(error)) from None
 
 
-def add_common(parser: argparse.ArgumentParser) -> None:
+def add_common(parser: argparse.ArgumentParser, *, draws: bool = True) -> None:
     """Add what the long runs share: where they work, how long they may, and what they leave behind."""
     parser.add_argument(
         "--folder", type=folder, metavar="FOLDER", help="an existing folder on the disk to measure (the temporary one)"
     )
     parser.add_argument(
-        "--timeout", type=positive, default=600, metavar="SECONDS", help="the most for one put or get (%(default)s)"
+        "--timeout", type=positive, default=600, metavar="SECONDS", help="the most for one act (%(default)s)"
     )
     parser.add_argument("--json", type=Path, metavar="FILE", help="write all figures here, in seconds and bytes")
-    parser.add_argument("--plot", type=Path, metavar="FILE.svg", help="draw them here")
+    if draws:
+        parser.add_argument("--plot", type=Path, metavar="FILE.svg", help="draw them here")
     parser.add_argument("--markdown", action="store_true", help="print the tables as Markdown, for the page")
     parser.add_argument(
         "--show", type=Path, metavar="FILE", help="measure nothing: show what an earlier run wrote with --json"

@@ -22,6 +22,7 @@ from handoff.errors import (
     UnreachableError,
 )
 from handoff.files import File
+from handoff.gathering import gather
 from handoff.store import Store
 
 __all__ = [
@@ -46,6 +47,7 @@ __all__ = [
     "SupersededError",
     "UnreachableError",
     "default_store",
+    "gather",
     "offload",
     "run",
 ]

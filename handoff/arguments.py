@@ -7,7 +7,7 @@ import functools
 import inspect
 import types
 import typing
-from collections.abc import Callable, Generator, Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping
 from typing import Any, NamedTuple
 
 from handoff import envelope, hints, lanes, log, parcel, records, taskflow
@@ -15,7 +15,7 @@ from handoff.config import DEEPEST
 from handoff.containers import CONTAINERS, levels
 from handoff.defaults import default_store
 from handoff.envelope import MARK, Handoff, Inline, Stored
-from handoff.errors import ConfigError, EnvelopeError, MismatchError
+from handoff.errors import EnvelopeError
 from handoff.store import Store
 
 _HANDOFFS = frozenset({Inline, Stored})
@@ -48,7 +48,7 @@ class Loader:
         self._given_store = store
 
     def load(self, args: tuple[Any, ...], kwargs: dict[str, Any]) -> tuple[tuple[Any, ...], dict[str, Any]]:
-        """Give the arguments with values in them. Handoffs are fetched side by side; the first failure is raised."""
+        """Give the arguments with values in them. Handoffs are fetched side by side, and fail as one."""
         if MARK in kwargs or any(type(value) is str and value == MARK for value in args):
             raise EnvelopeError(
                 "the function was called with the entries of an envelope, in place of arguments",
@@ -94,7 +94,7 @@ class Loader:
         load = handoff.load if envelope.is_bound(handoff) else functools.partial(self._reader().get, handoff)
 
         def call() -> Any:
-            with _said(where):
+            with parcel.named(where, envelope.address_of(handoff)):
                 # A table's library is told by its class alone.
                 return load(hint if handoff.codec in _PLAIN_CODECS else _without_none(hint))
 
@@ -238,23 +238,8 @@ def _fit(given: Any, value: Any, parameter: _Parameter) -> Any:
         return value
     if value is None and parameter.may_be_none:
         return value
-    with _said(parameter.name):
+    with parcel.named(parameter.name):
         return parcel.of_given(value, hint)
-
-
-@contextlib.contextmanager
-def _said(where: str) -> Generator[None]:
-    """Let an error say which argument it is of."""
-    try:
-        yield
-    except MismatchError as error:
-        inside = f"{where}{'' if error.path.startswith('[') else '.' if error.path else ''}{error.path}"
-        error.args = (f"{inside}{str(error).removeprefix(error.path or 'the value')}",)
-        error.path = inside
-        raise
-    except ConfigError as error:
-        error.args = (f"{where}: {error}",)
-        raise
 
 
 def _parameters(function: Callable[..., Any]) -> Mapping[str, inspect.Parameter]:

@@ -12,6 +12,7 @@ from msgspec import UNSET, UnsetType
 from handoff import context, files, taskflow
 from handoff.address import RETURN_VALUE, Address
 from handoff.arguments import Loader, resolve_hint
+from handoff.cancellation import in_thread
 from handoff.config import check_limit
 from handoff.context import Task
 from handoff.errors import ConfigError
@@ -103,13 +104,12 @@ def _wrap(function: Callable[..., Any], loader: Loader, sender: Sender) -> Calla
 def _wrap_async(function: Callable[..., Any], loader: Loader, sender: Sender) -> Callable[..., Any]:
     @functools.wraps(function)
     async def wrapper(*args: Any, **kwargs: Any) -> Any:
-        import asyncio
-
         task = context.running(wrapper, kwargs)
         with files.kept(task):
-            args, kwargs = await asyncio.to_thread(loader.load, args, kwargs)
+            args, kwargs = await in_thread(functools.partial(loader.load, args, kwargs))
             with context.inside(task):
-                return await asyncio.to_thread(sender.send, await function(*args, **kwargs), task)
+                result = await function(*args, **kwargs)
+                return await in_thread(functools.partial(sender.send, result, task))
 
     return wrapper
 

@@ -165,6 +165,11 @@ def weight_of(handoff: Handoff) -> int:
     return handoff.raw_size if isinstance(handoff, Stored) else 0
 
 
+def address_of(x: object) -> Address | None:
+    """Give the address of what is at one: None for a handoff that holds its value."""
+    return x.address if isinstance(x, Stored) else x if isinstance(x, Address) else None
+
+
 def bind(handoff: _HandoffT, store: Reader) -> _HandoffT:
     """Let ``handoff.load()`` read from ``store``. The store is no part of its JSON, equality, repr or pickle."""
     vars(handoff)["_store"] = store

@@ -22,8 +22,14 @@
     ├── MismatchError     TypeError           a value is not of the type that its reader names, or it names none
     └── DependencyError   ImportError         an extra is not installed
 
-Each one also inherits the builtin named beside it, carries facts as attributes, and survives pickle.
+Each one also inherits the builtin named beside it, carries facts as attributes, and survives pickle. Where many values
+are read or written in one call and several fail, one error holds them all in its ``failures``: of the class that asks
+most of its reader.
 """
+
+from __future__ import annotations
+
+from collections.abc import Sequence
 
 
 class HandoffError(Exception):
@@ -38,6 +44,8 @@ class HandoffError(Exception):
     address: str | None = None
     #: The place in storage, for people: never resolved.
     uri: str | None = None
+    #: Where several of many failed at once: the error of each, in order.
+    failures: tuple[HandoffError, ...] = ()
 
     def __init__(self, what: str, *, remedy: str = "", **facts: object) -> None:
         super().__init__(f"{what}. {remedy}." if remedy else what)
@@ -120,3 +128,41 @@ class DependencyError(HandoffError, ImportError):
     """A library that this value or this root needs is not installed. Install the ``extra``."""
 
     extra: str = ""
+
+
+# From what a person has to mend to what a retry may: a caller that only retries must not be told to.
+_GRAVEST = (
+    SupersededError,
+    ConfigError,
+    DependencyError,
+    IdentityError,
+    DeniedError,
+    EncodeError,
+    LimitError,
+    MismatchError,
+    EnvelopeError,
+    DamagedError,
+    MissingError,
+    StaleError,
+    UnreachableError,
+)
+_IN_FULL = 10
+
+
+def as_one(failures: Sequence[HandoffError], count: int) -> HandoffError:
+    """Make one error of those of several values, of the class that asks most; a single one stays itself.
+
+    Arguments: the failures in order; ``count``, how many were tried. Guarantees: its text names the address of each.
+    """
+    if len(failures) == 1:
+        return failures[0]
+    kind = next(kind for kind in (*_GRAVEST, HandoffError) if any(isinstance(error, kind) for error in failures))
+    remedy = next(error.remedy for error in failures if isinstance(error, kind))
+    lines = dict.fromkeys(
+        f"{type(error).__name__}: {error if number < _IN_FULL else error.address or error}"
+        for number, error in enumerate(failures)
+    )
+    head = f"{len(failures):,} of {count:,} failed" + (f". {remedy}" if remedy else "")
+    whole = kind("\n  ".join([head, *lines]), failures=tuple(failures))
+    whole.remedy = remedy
+    return whole

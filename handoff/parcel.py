@@ -10,13 +10,22 @@ from typing import Any, NamedTuple
 from msgspec import UNSET
 
 from handoff import address as addresses
-from handoff import codecs, envelope, files, plain
+from handoff import cancellation, codecs, envelope, files, plain
 from handoff.address import Address
 from handoff.artifact import Buffer, Header, Sink
 from handoff.codecs import Codec, Encoded, Reading
 from handoff.config import INLINE_SIZE, MESSAGE_CAP
 from handoff.envelope import Inline, Stored
-from handoff.errors import ConfigError, DamagedError, EncodeError, EnvelopeError, LimitError
+from handoff.errors import (
+    ConfigError,
+    DamagedError,
+    DependencyError,
+    EncodeError,
+    EnvelopeError,
+    HandoffError,
+    LimitError,
+    MismatchError,
+)
 from handoff.sizes import human_size
 from handoff.spool import Digest, Source
 
@@ -95,6 +104,7 @@ class _Measured:
                 size=self.size,
                 limit=self._most,
             )
+        cancellation.check()
         self._digest.update(data)
         self._sink.write(data)
         return len(data)
@@ -193,6 +203,23 @@ def said(at: Address) -> Generator[None]:
         if isinstance(error, EncodeError):
             inside = f"[{name if at.item is None else at.item}]"
             error.path = inside + (f".{error.path}" if error.path and not error.path.startswith("[") else error.path)
+        raise
+
+
+@contextlib.contextmanager
+def named(where: str, at: Address | None = None) -> Generator[None]:
+    """Let an error of a value that is read say which of many it is: its place in a program, and its address."""
+    try:
+        yield
+    except HandoffError as error:
+        if isinstance(error, MismatchError):
+            inside = f"{where}{'' if error.path.startswith('[') else '.' if error.path else ''}{error.path}"
+            error.args = (f"{inside}{str(error).removeprefix(error.path or 'the value')}",)
+            error.path = inside
+        elif error.address is None and not isinstance(error, DependencyError):
+            error.args = (f"{where}: {error}",)
+        if at is not None:
+            error.address = error.address or at.path
         raise
 
 

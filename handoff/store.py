@@ -5,19 +5,18 @@ The only room that knows what is made of a value and where it is stored.
 
 from __future__ import annotations
 
-import builtins
 import contextlib
 import functools
 import os
-from collections.abc import Callable, Generator, Iterable, Iterator, Mapping, Sequence
+from collections.abc import Generator, Iterator, Mapping, Sequence
 from typing import Any, TypeVar, overload
 
-import msgspec
 from msgspec import UNSET, UnsetType
 
 from handoff import address as addresses
-from handoff import attempts, codecs, envelope, lanes, message, parcel, parts
+from handoff import attempts, cancellation, codecs, envelope, parcel, parts
 from handoff.address import RETURN_VALUE, Address
+from handoff.awaiting import Awaited
 from handoff.config import INLINE_LIMIT, MAX_SIZE, TIMEOUT, check_limit
 from handoff.envelope import MOST_ATTEMPTS, Handoff, Inline, Stored
 from handoff.errors import (
@@ -38,7 +37,7 @@ from handoff.storage import Storage, open_storage
 _T = TypeVar("_T")
 
 
-class Store:
+class Store(Awaited):
     """Puts values at addresses below a root, and gets them back.
 
     Arguments: ``root``, a folder or an fsspec URL such as ``s3://bucket/prefix``, without credentials;
@@ -103,52 +102,6 @@ class Store:
             # What an earlier attempt stored is not this task's result.
             self._storage.withdraw(at.path, attempt, attempts.begun(at))
         return envelope.bind(handoff, self)
-
-    @overload
-    def put_many(
-        self, values: Sequence[object], at: Address, *, attempt: int = ..., inline_limit: int | UnsetType | None = ...
-    ) -> builtins.list[Handoff]: ...
-    @overload
-    def put_many(
-        self,
-        values: Mapping[str, object],
-        at: Address,
-        *,
-        attempt: int = ...,
-        inline_limit: int | UnsetType | None = ...,
-    ) -> dict[str, Handoff]: ...
-    def put_many(
-        self,
-        values: Sequence[object] | Mapping[str, object],
-        at: Address,
-        *,
-        attempt: int = 1,
-        inline_limit: int | UnsetType | None = UNSET,
-    ) -> Any:
-        """Keep values that travel in one message: the elements of a list, or the values of a dict by their names.
-
-        An element belongs at the address with its number as ``item``, a named value at the address with its name as
-        ``key``; a `Handoff` among them stays as it is. The largest are stored until the message is within the limit;
-        references alone may take up to 1 MiB. A later attempt removes what an earlier one left at these addresses
-        and was not written again, surplus items too. One that raises may have written some: the next attempt
-        overwrites or removes them.
-
-        Raises: as `put`, naming the element; `LimitError` where the references alone are too many.
-        """
-        limit = self._limit(inline_limit, attempt)
-        if isinstance(values, Mapping):
-            places = {name: msgspec.structs.replace(at, key=name, item=None) for name in values}
-            given = list(zip(places.values(), values.values(), strict=True))
-        else:
-            given = [(msgspec.structs.replace(at, item=number), value) for number, value in enumerate(values)]
-        handoffs = self._put_all(given, limit, attempt)
-        if attempt > 1:
-            self._sweep(msgspec.structs.replace(at, item=None), handoffs, attempt)
-        for place, value in given:
-            if not isinstance(value, Handoff):
-                envelope.bind(handoffs[place], self)
-        ordered = [handoffs[place] for place, _ in given]
-        return dict(zip(values, ordered, strict=True)) if isinstance(values, Mapping) else ordered
 
     @overload
     def get(self, x: Any, type: type[_T], columns: Sequence[str] | None = ...) -> _T: ...
@@ -270,43 +223,10 @@ class Store:
     def _write(self, ready: Parcel, at: Address, attempt: int) -> Stored:
         with self._storage.draft(at.path) as draft:
             stored = ready.write(draft, at, attempt, self._storage.uri(at.path), self._max_size)
+            cancellation.check()  # what stands here is overwritten by none who has been given up
             draft.commit(attempt, attempts.begun(at))
         attempts.note(at)
         return envelope.bind(stored, self)
-
-    def _put_all(
-        self, given: builtins.list[tuple[Address, object]], limit: int | None, attempt: int
-    ) -> dict[Address, Handoff]:
-        values, handoffs = dict(given), dict[Address, Handoff]()
-
-        def write(places: Iterable[Address], limit: int | None) -> None:
-            stored: builtins.list[Address] = []
-
-            def calls() -> Iterator[tuple[int, Callable[[], Stored]]]:
-                for at in places:
-                    with parcel.said(at):
-                        ready = self._wrap(values[at], limit, alone=at.item is None)
-                    if isinstance(ready, Inline):
-                        handoffs[at] = ready
-                    else:
-                        stored.append(at)
-                        yield ready.encoded.raw_size, functools.partial(self._write, ready, at, attempt)
-
-            for at, handoff in zip(stored, lanes.in_order(calls()), strict=True):
-                handoffs[at] = handoff
-
-        handoffs.update((at, value) for at, value in given if isinstance(value, Handoff))
-        write((at for at, _ in given if at not in handoffs), limit)
-        return message.pack(handoffs, limit, lambda places: write(places, 0))
-
-    def _sweep(self, at: Address, kept: Mapping[Address, Handoff], attempt: int) -> None:
-        """Remove what earlier attempts left at the keys of these addresses, items included."""
-        stored = {handoff.address.path for handoff in kept.values() if isinstance(handoff, Stored)}
-        names = {place.path.rpartition("/")[2] for place in (at, *kept)}
-        folder = addresses.folder_of(at.dag_id, at.run_id, at.task_id, at.map_index)
-        for path, _ in list(self._storage.list(folder)):
-            if path not in stored and path.rpartition("/")[2] in names and not attempts.has_written_path(at, path):
-                self._storage.withdraw(path, attempt, attempts.begun(at))
 
     # --- reading ------------------------------------------------------------------------------------------------
 

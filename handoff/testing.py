@@ -152,6 +152,16 @@ class StoreContract:
         assert list(store.list()) == []
         _expect(MissingError, lambda: store.get(handoff))
 
+    def test_many_are_got_in_order_and_deleted_as_one(self, store: Store) -> None:
+        """Many values come back in order, at once and one by one; what is deleted with others is gone."""
+        handoffs = store.put_many([("value", n) for n in range(20)], self.ADDRESS, inline_limit=0)
+        addresses = list(store.list())
+        assert store.get_many(handoffs) == list(store.iter_many(handoffs, width=3)) == [("value", n) for n in range(20)]
+        assert {("value", n) for n in range(20)} == set(store.get_many(addresses))
+        store.delete_many([*addresses[1:], self.ADDRESS])
+        assert list(store.list()) == addresses[:1]
+        _expect(MissingError, lambda: store.get_many(addresses))
+
     def test_list_is_by_dag_run_and_task(self, store: Store) -> None:
         """List gives the addresses of a DAG, a run or a task, hostile and overlong ids included."""
         wanted = [Address("d", "r=1/../%", "t", key="x" * 300), Address("d", "r=1/../%", "t2", 3, item=4)]

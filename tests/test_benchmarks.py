@@ -65,6 +65,20 @@ def test_memory_is_measured_above_the_value(tmp_path: Path) -> None:
     assert ["figures.json", "memory.svg"] == sorted(path.name for path in tmp_path.iterdir())
 
 
+def test_many_artifacts_are_read_by_all_ways(tmp_path: Path) -> None:
+    """Every way reads the same objects, at once and through a proxy that answers later; one that is not installed is named."""
+    printed, found = run("benchmarks.fan_in", tmp_path, "--delays", "0", "30", "--size", "1000")
+    lines = found["lines"]
+    assert all(line["error"] in ("", f"not run: {line['title'].partition(':')[0]} is not installed") for line in lines)
+    assert {0.0, 30.0} == {line["delay"] for line in lines}
+    assert all(len(line["seconds"]) == len(line["peak"]) == 1 for line in lines if not line["error"])
+    assert "handoff: get_many, 16 wide" in printed
+    assert "30 ms: get_many is" in printed
+    loops = {line["delay"]: line["seconds"][0] for line in lines if line["way"] == "loop"}
+    assert loops[30.0] > 20 * 0.03  # each of the twenty waited for the proxy: it does what it says
+    assert ["figures.json"] == sorted(path.name for path in tmp_path.iterdir())
+
+
 def test_what_was_measured_is_shown_again(tmp_path: Path) -> None:
     """Tables for the page are made from the figures of an earlier run, and the aims are held against them."""
     line = {

@@ -43,7 +43,7 @@ WITH_EXTRAS = (
 PUBLIC = [
     "Address", "ConfigError", "DamagedError", "DeniedError", "DependencyError", "EncodeError", "EnvelopeError", "File", "Handoff",
     "HandoffError", "IdentityError", "Inline", "LimitError", "MismatchError", "MissingError", "StaleError", "Store", "Stored", "SupersededError",
-    "UnreachableError", "default_store", "offload", "run",
+    "UnreachableError", "default_store", "gather", "offload", "run",
 ]  # fmt: skip
 
 

@@ -152,6 +152,21 @@ def test_an_inline_retry_removes_what_an_earlier_attempt_stored(bucket: type[Buc
     assert {} == bucket.objects
 
 
+def test_each_object_that_is_not_deleted_is_named(bucket: type[Bucket]) -> None:
+    """Where some of many cannot be deleted, the others are, and each that is left has its own error."""
+    storage = open_storage("bucket://bucket", {}, 5.0)
+    bucket.objects.update({f"bucket/{name}": b"1" for name in "abc"})
+
+    async def fault(path: str) -> None:
+        if path.endswith("b"):
+            raise PermissionError(path)
+
+    bucket.fault = staticmethod(fault)
+    failed = storage.delete_many(["a", "b", "c", "not there"])
+    assert {"b": DeniedError} == {path: type(error) for path, error in failed.items()}
+    assert ["bucket/b"] == [*bucket.objects]
+
+
 def test_a_uri_is_a_url(bucket: type[Bucket], memory: None) -> None:
     """The uri of a stored handoff is the object's URL."""
     assert Store("bucket://bucket/p").put(1, ADDRESS, inline_limit=0).uri == f"bucket://bucket/p/{ADDRESS.path}"

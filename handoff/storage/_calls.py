@@ -7,6 +7,7 @@ import threading
 from collections.abc import Awaitable, Callable, Coroutine
 from typing import Any, Final, TypeVar, cast
 
+from handoff import cancellation
 from handoff.storage import _faults
 
 _T = TypeVar("_T")
@@ -68,10 +69,10 @@ def wait_for(loop: Any, call: Coroutine[Any, Any, _T]) -> _T:
             ended.set()
 
     future = asyncio.run_coroutine_threadsafe(watched(), loop)
-    try:
-        return future.result()
-    except BaseException:
-        if not future.done():
-            future.cancel()
-            ended.wait(_LEAVING)
-        raise
+    with cancellation.ending(future.cancel):
+        try:
+            return future.result()
+        finally:
+            if not ended.is_set():
+                future.cancel()
+                ended.wait(_LEAVING)

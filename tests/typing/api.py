@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Generator, Iterator
 from typing import Any, assert_type
 
-from handoff import Address, Handoff, Inline, Store, Stored, default_store, offload, run
+from handoff import Address, Handoff, Inline, Store, Stored, default_store, gather, offload, run
 
 store = Store("s3://bucket/prefix", inline_limit=None, storage_options={"profile": "data"}, timeout=10)
 address = Address("dag", "run", "task", map_index=3, key="rows", item=1)
@@ -18,6 +18,15 @@ assert_type(store.get(address, type=dict[str, int]), dict[str, int])
 assert_type(store.exists(address), bool)
 assert_type(store.delete(address), bool)
 assert_type(store.list("dag", "run"), Iterator[Address])
+assert_type(store.put_many([1], address), list[Handoff])
+assert_type(store.put_many({"a": 1}, address), dict[str, Handoff])
+assert_type(store.get_many([handoff, address], width=4), list[Any])
+assert_type(store.get_many([handoff, address], dict[str, int]), list[dict[str, int]])
+assert_type(store.iter_many(iter([handoff]), most_bytes=10), Iterator[Any])
+assert_type(store.iter_many([handoff], type=list), Iterator[list[Any]])
+assert_type(gather([handoff]), list[Any])
+assert_type(gather([handoff], tuple[int, ...]), list[tuple[int, ...]])
+assert_type(store.delete_many([address]), None)  # type: ignore[func-returns-value]
 assert_type(Handoff.from_json("{}"), Handoff)
 assert_type(default_store(), Store)
 
@@ -53,6 +62,13 @@ assert_type(plain(1, b="x"), list[int])
 async def main() -> None:
     """Await what was decorated."""
     assert_type(await later(1), str)
+    assert_type(await store.aput(1, address, attempt=2), Handoff)
+    assert_type(await store.aput_many([1], address), list[Handoff])
+    assert_type(await store.aput_many({"a": 1}, address, inline_limit=0), dict[str, Handoff])
+    assert_type(await store.aget(address), Any)
+    assert_type(await store.aget(address, dict[str, int]), dict[str, int])
+    assert_type(await store.aget_many([address], list), list[list[Any]])
+    assert_type(await store.aget_many([address], width=2), list[Any])
     assert_type(steps(1), Generator[str, None, int])
     plain("1")  # type: ignore[arg-type]  # the wrong type is found  # pyright: ignore[reportArgumentType]
 
