@@ -43,7 +43,7 @@ class RemoteStorage:
         self.root = f"{protocol}://{prefix}"
         self._protocol = protocol
         self._prefix = prefix
-        self._options = dict(options)
+        self._options = options
         self._timeout = timeout
         self._made: tuple[int, Any] | None = None
 
@@ -177,8 +177,9 @@ class RemoteStorage:
             raise DependencyError(
                 f"{self.root} needs a library that is not installed", remedy=f"Install {package}", extra=extra
             ) from None
+        options = {**self._options, **fixed}  # what a connection holds is read here
         try:
-            return fsspec.filesystem(self._protocol, **{**self._options, **fixed})
+            return fsspec.filesystem(self._protocol, **options)
         except (TypeError, ValueError) as error:
             # The options may hold secrets, and so may an error about them.
             raise ConfigError(
