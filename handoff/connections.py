@@ -177,7 +177,8 @@ def _of_uri(uri: str) -> dict[str, Any]:
     conn_type, colon, rest = uri.partition("://")
     # A host may bring a protocol of its own: aws://https://login:password@host.
     before, inner, _ = rest.partition("://")
-    if not colon or rest.count("://") > 1 or (inner and ("@" in before or ":" in before)):
+    again = f"{conn_type.lower()}://" in rest  # Airflow would lose it
+    if not colon or again or rest.count("://") > 1 or (inner and ("@" in before or ":" in before)):
         raise ValueError
     parts = urlsplit(rest if inner else f"//{rest}")
     host = unquote(parts.hostname or "")
@@ -188,7 +189,7 @@ def _of_uri(uri: str) -> dict[str, Any]:
         "conn_type": conn_type.lower(),
         "login": unquote(parts.username or ""),
         "password": unquote(parts.password or ""),
-        "host": f"{parts.scheme}://{host}" if host and inner else host,
+        "host": f"{parts.scheme}://{host}" if host and parts.scheme else host,
         "port": parts.port,
         "schema": unquote(parts.path[1:]),
         "extra": query.get(_ALL_EXTRAS, query),

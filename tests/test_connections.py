@@ -181,6 +181,7 @@ REFUSED = {
     f"aws://AK:{QUOTED}": "with an @ after the password",
     f"aws://[{SECRET}": "no connection that Airflow would read",
     f"aws://AK:{QUOTED}@http://minio": "no connection that Airflow would read",
+    "aws://aws://b": "no connection that Airflow would read",
     "aws://a://b://c": "no connection that Airflow would read",
     f'{{"password": "{SECRET}"': "no connection that Airflow would read",
     as_json(conn_type="aws", hunter2="x"): "no connection that Airflow would read",
