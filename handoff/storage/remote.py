@@ -45,7 +45,7 @@ class RemoteStorage:
         self._prefix = prefix
         self._options = options
         self._timeout = timeout
-        self._made: tuple[int, Any] | None = None
+        self._made: tuple[int, Any, Any] | None = None
 
     def uri(self, path: str) -> str:
         return f"{self.root}/{path}" if self._prefix else f"{self.root}{path}"
@@ -156,7 +156,8 @@ class RemoteStorage:
 
     def _filesystem(self) -> Any:
         if self._made is None or self._made[0] != os.getpid():
-            self._made = (os.getpid(), self._make())
+            # A parent's is held on to in its child: letting it go would close the connections that both have.
+            self._made = (os.getpid(), self._make(), self._made)
         return self._made[1]
 
     def _make(self) -> Any:
