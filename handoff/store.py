@@ -40,7 +40,8 @@ _T = TypeVar("_T")
 class Store(Awaited):
     """Puts values at addresses below a root, and gets them back.
 
-    Arguments: ``root``, a folder or an fsspec URL such as ``s3://bucket/prefix``, without credentials;
+    Arguments: ``root``, a folder or an fsspec URL such as ``s3://bucket/prefix``, without credentials, or
+    ``s3://aws_default@bucket/prefix``, where ``AIRFLOW_CONN_AWS_DEFAULT`` is the connection to use;
     ``inline_limit``, the most bytes of JSON that one message may hold: 0 stores every value, None stores none;
     ``storage_options`` for the filesystem, never written down; ``previews``, whether envelopes describe their value
     in a line; ``max_size``, the most bytes of an artifact, at rest or decompressed; ``timeout`` in seconds for one
@@ -59,8 +60,12 @@ class Store(Awaited):
         max_size: int = MAX_SIZE,
         timeout: float = TIMEOUT,
     ) -> None:
-        self._options = dict(storage_options or {})
-        self._storage: Storage = open_storage(os.fspath(root), self._options, timeout)
+        self._options: Mapping[str, Any] = dict(storage_options or {})
+        if "@" in str(place := os.fspath(root)):
+            from handoff import connections
+
+            place, self._options = connections.of_root(place, self._options)
+        self._storage: Storage = open_storage(place, self._options, timeout)
         self._inline_limit = check_limit(inline_limit)
         self._previews = previews
         self._max_size = max_size
@@ -78,7 +83,10 @@ class Store(Awaited):
 
     @property
     def storage_options(self) -> dict[str, Any]:
-        """The options of the filesystem, for engines that read artifacts in place. They may hold credentials."""
+        """The options of the filesystem, for engines that read artifacts in place. They may hold credentials.
+
+        A connection's are read from the environment. Raises: `ConfigError` where they cannot be.
+        """
         return dict(self._options)
 
     def put(
@@ -193,13 +201,13 @@ class Store(Awaited):
         )
 
     def __repr__(self) -> str:
-        return f"Store({self.root!r})"
+        return f"Store({getattr(self._options, 'named', self.root)!r})"
 
     def __reduce__(self) -> tuple[Any, ...]:
-        if self._options:
+        if getattr(self._options, "given", self._options):
             raise ConfigError(
                 f"{self!r} has storage_options, which may hold credentials, and is not pickled",
-                remedy="Make the store where it is used",
+                remedy="Make the store where it is used, or name a connection in the root",
             )
         again = functools.partial(
             Store,
@@ -208,7 +216,7 @@ class Store(Awaited):
             max_size=self._max_size,
             timeout=self._timeout,
         )
-        return again, (self.root,)
+        return again, (getattr(self._options, "named", self.root),)
 
     # --- writing ------------------------------------------------------------------------------------------------
 

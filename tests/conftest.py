@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+from base64 import b64encode
 from collections.abc import Callable, Iterator
 from importlib import import_module
 from pathlib import Path
@@ -14,12 +15,21 @@ from hypothesis import HealthCheck, settings
 from benchmarks import servers
 from handoff import Address, EncodeError, Store
 from handoff.testing import same
+from tests.canary import Canary
+
+# What tests work with, and Azure's form of the servers' own.
+SECRETS = (servers.SECRET, b64encode(servers.SECRET.encode()).decode(), "hunter2", "another-secret")
 
 COMMON = {"deadline": None, "suppress_health_check": [HealthCheck.too_slow, HealthCheck.function_scoped_fixture]}
 settings.register_profile("default", max_examples=100, **COMMON)
 settings.register_profile("ci", max_examples=150, print_blob=True, derandomize=True, **COMMON)
 settings.register_profile("nightly", max_examples=10_000, print_blob=True, **COMMON)
 settings.load_profile(os.environ.get("HYPOTHESIS_PROFILE", "ci" if os.environ.get("CI") else "default"))
+
+
+def pytest_configure(config: pytest.Config) -> None:
+    """Let no test pass that makes a secret visible."""
+    config.pluginmanager.register(Canary(SECRETS), "canary")
 
 
 @pytest.fixture(autouse=True)

@@ -45,8 +45,9 @@ def make(root: str, options: Mapping[str, Any], patience: Patience) -> tuple[Any
             f"{root} needs a library that is not installed", remedy=f"Install {package}", extra=extra
         ) from None
     kind = _recipe(extra)
+    asked = kind.options(options, is_async=found.async_impl)  # what a connection holds is read here
     try:
-        filesystem = fsspec.filesystem(protocol, **kind.options(options, is_async=found.async_impl))
+        filesystem = fsspec.filesystem(protocol, **asked)
     except (TypeError, ValueError) as error:
         # The options may hold secrets, and so may an error about them.
         raise ConfigError(

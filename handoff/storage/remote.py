@@ -34,9 +34,10 @@ class RemoteStorage:
     def __init__(self, protocol: str, prefix: str, options: Mapping[str, Any], timeout: float) -> None:
         self.root = f"{protocol}://{prefix}"
         self._prefix = prefix
-        self._options = dict(options)
+        self._options = options
         self._patience = Patience(timeout)
         self._made: tuple[int, Any, Any] | None = None
+        self._parents: tuple[int, Any, Any] | None = None
 
     def uri(self, path: str) -> str:
         return f"{self.root}/{path}" if self._prefix else f"{self.root}{path}"
@@ -200,6 +201,8 @@ class RemoteStorage:
         if self._made is None or self._made[0] != os.getpid():
             from handoff.storage import _filesystems
 
+            # A parent's is held on to in its child: letting it go would close the connections that both have.
+            self._parents = self._made
             self._made = (os.getpid(), *_filesystems.make(self.root, self._options, self._patience))
         return self._made[1:]
 
