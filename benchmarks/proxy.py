@@ -263,7 +263,7 @@ Fault = Callable[[Exchange], None]
 
 @dataclass
 class Play:
-    """A fault that waits for its requests: ``times`` of them, of one ``verb`` (any, if empty); ``within`` is in their path."""
+    """A fault that waits for ``times`` requests of one ``verb`` (any, if empty) with ``within`` in their path."""
 
     name: str
     fault: Fault

@@ -84,9 +84,8 @@ def gcs(folder: Path) -> Iterator[dict[str, Any]]:
     os.environ["GCSFS_EXPERIMENTAL_ZB_HNS_SUPPORT"] = "false"
     port = _free_ports(1)
     url = f"http://127.0.0.1:{port}"
-    kept = ["-backend", "filesystem", "-filesystem-root", str(folder / "objects")]
     address = ["-scheme", "http", "-host", "127.0.0.1", "-port", str(port), "-external-url", url]
-    command = [str(server), *kept, *address, "-public-host", f"127.0.0.1:{port}"]
+    command = [str(server), "-backend", "memory", *address, "-public-host", f"127.0.0.1:{port}"]
     with _running(command, folder, f"{url}/_internal/healthcheck"):
         options = {"token": "anon", "project": "handoff", "endpoint_url": url}
         _make_bucket("gs", options)
@@ -103,7 +102,7 @@ def azure(folder: Path) -> Iterator[dict[str, Any]]:
     url = f"http://127.0.0.1:{port}/{ACCOUNT}"
     account_key = base64.b64encode(SECRET.encode()).decode()
     address = ["--blobHost", "127.0.0.1", "--blobPort", str(port)]
-    command = [node, os.path.realpath(azurite), "--location", str(folder), *address, "--disableTelemetry"]
+    command = [node, os.path.realpath(azurite), "--inMemoryPersistence", *address, "--disableTelemetry"]
     with _running([*command, "--skipApiVersionCheck"], folder, url, AZURITE_ACCOUNTS=f"{ACCOUNT}:{account_key}"):
         account = f"DefaultEndpointsProtocol=http;AccountName={ACCOUNT};AccountKey={account_key};BlobEndpoint={url};"
         options = {"connection_string": account}
