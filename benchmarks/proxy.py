@@ -137,6 +137,11 @@ class Exchange(BaseHTTPRequestHandler):
 
     do_GET = do_HEAD = do_PUT = do_POST = do_DELETE = do_PATCH = pass_on  # noqa: N815 - as http.server names them
 
+    @property
+    def is_gcs(self) -> bool:
+        """Whether the request is one to GCS."""
+        return self.path.startswith(("/storage/", "/upload/", "/download/", "/batch/"))
+
     def take(self, share: float = 1) -> bytes:
         """Take a share of the request's body from the client."""
         most = int(int(self.headers.get("Content-Length", 0)) * share)
@@ -159,7 +164,7 @@ class Exchange(BaseHTTPRequestHandler):
     def complain(self, status: int, code: str) -> None:
         """Answer with an error in the manner of the server, which does not see the request."""
         self.take()
-        if self.path.startswith(("/storage/", "/upload/", "/download/", "/batch/")):
+        if self.is_gcs:
             kind = "application/json"
             body = json.dumps({"error": {"code": status, "message": code, "errors": [{"reason": code}]}})
         else:
