@@ -303,7 +303,7 @@ def _linked(ended: str) -> str:
 
 
 def main() -> None:
-    """Play all faults, and print the table, and what is not as it says. Argument: the timeout of the store, in seconds."""
+    """Play all faults, and print the table, and what is not as it says; the argument is the timeout in seconds."""
     patience = float(sys.argv[1]) if len(sys.argv) > 1 else 20.0
     found = {}
     with tempfile.TemporaryDirectory() as folder:
