@@ -158,8 +158,8 @@ class Outcome:
     """What became of one act.
 
     ``ended`` is ``mended``, or the name of the error, and ``said`` its text; ``stands`` says what is at the address
-    afterwards, and ``stays`` what is there much later; ``verbs`` are the requests; ``uploads`` counts those in parts
-    that are neither finished nor given up.
+    afterwards, and ``stays`` what is there much later; ``verbs`` are the requests, and ``played`` counts those that
+    the fault happened to; ``uploads`` counts those in parts that are neither finished nor given up.
     """
 
     name: str
@@ -171,6 +171,7 @@ class Outcome:
     stands: str = ""
     stays: str = ""
     verbs: list[str] = field(default_factory=list)
+    played: int = 0
     uploads: int = 0
 
     @property
@@ -208,6 +209,7 @@ def play(before: Proxy, sure: Store, outcome: Outcome, patience: float | None) -
     outcome.ended, outcome.said = _ended(acts[outcome.act])
     outcome.seconds = time.monotonic() - started
     outcome.verbs = before.verbs()
+    outcome.played = sum(bool(request.fault) for request in before.requests)
     before.clear()
     outcome.stands = _standing(sure, at, value)
     outcome.uploads = _unfinished(sure)
@@ -304,7 +306,7 @@ def _linked(ended: str) -> str:
 
 def main() -> None:
     """Play all faults, and print the table, and what is not as it says; the argument is the timeout in seconds."""
-    patience = float(sys.argv[1]) if len(sys.argv) > 1 else 20.0
+    patience = float(sys.argv[1]) if len(sys.argv) > 1 else 10.0
     found = {}
     with tempfile.TemporaryDirectory() as folder:
         for store, (_, server) in STORES.items():

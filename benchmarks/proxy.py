@@ -13,6 +13,7 @@ import socket
 import socketserver
 import struct
 import threading
+from collections import Counter
 from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass
 from http.server import BaseHTTPRequestHandler
@@ -293,6 +294,7 @@ class Proxy(socketserver.ThreadingTCPServer):
         self.url = f"http://127.0.0.1:{self.server_address[1]}"
         self.options: dict[str, Any] = json.loads(text.replace(self.origin, self.url))
         self.requests: list[Request] = []
+        self.played: Counter[str] = Counter()
         self.open: set[socket.socket] = set()
         self.stopping = threading.Event()
         self._plays: list[Play] = []
@@ -311,6 +313,7 @@ class Proxy(socketserver.ThreadingTCPServer):
                 if play.times > 0 and play.verb in {"", request.verb} and play.within in request.path:
                     play.times -= 1
                     request.fault = play.name
+                    self.played[play.name] += 1
                     return play.fault
         return None
 

@@ -114,12 +114,14 @@ def azure(folder: Path) -> Iterator[dict[str, Any]]:
 def _running(command: list[str], folder: Path, url: str, **environment: str) -> Iterator[None]:
     folder.mkdir()
     with (folder / "log").open("wb") as log:
-        server = subprocess.Popen(command, env={**os.environ, **environment}, stdout=log, stderr=log, cwd=folder)
+        environment = {**os.environ, **environment}
+        # A program may be a script that starts the real one: they end together.
+        server = subprocess.Popen(command, env=environment, stdout=log, stderr=log, cwd=folder, start_new_session=True)
     try:
         _await(server, url, folder / "log")
         yield
     finally:
-        server.send_signal(signal.SIGKILL)
+        os.killpg(server.pid, signal.SIGKILL)
         server.wait()
         shutil.rmtree(folder, ignore_errors=True)
 

@@ -43,6 +43,11 @@ def test_a_fault_has_the_outcome_that_the_page_names(outcomes: list[Outcome], na
     assert [] == [outcome for outcome in mine if outcome.ended != outcome.expected]
 
 
+def test_every_fault_happened(outcomes: list[Outcome]) -> None:
+    """No act was spared its fault: one that was to happen once happened once, and the others as often as it was tried."""
+    assert [] == [outcome for outcome in outcomes if not 1 <= outcome.played <= outcome.times]
+
+
 def test_what_is_acknowledged_stands(outcomes: list[Outcome]) -> None:
     """After an act that was carried out in the end, its value is at the address, whole; a get changes nothing."""
     done = [outcome for outcome in outcomes if outcome.ended == MENDED]

@@ -208,3 +208,4 @@ def test_faults_between_the_steps_change_nothing(
     proxy = proxied(s3)
     few = settings(stateful_step_count=30, max_examples=max(10, settings().max_examples // 100))
     run_state_machine_as_test(lambda: FaultyMachine(proxy, s3), settings=few)
+    assert {name for name, case in CASES.items() if case.once == MENDED} & set(proxy.played)
