@@ -18,7 +18,8 @@ nox.options.sessions = ["check", "tests", "tables", "wheel", "airflow"]
 
 SUPPORTED = ("3.11", "3.12", "3.13")
 PROJECT = nox.project.load_toml("pyproject.toml")
-EXTRAS = "arrow,numpy,pandas,polars,s3,testing"
+EXTRAS = "arrow,azure,gcs,numpy,pandas,polars,s3,testing"
+AZURITE = "azurite@3.35.0"
 # The libraries of tables at both ends of what is supported.
 TABLES = {
     "oldest": ("pandas==2.2.*", "polars==1.0.*", "pyarrow==18.*", "numpy<2.3"),
@@ -54,6 +55,14 @@ def airflows() -> list[nox.param]:
     return [nox.param(found.get(elder, elder), id="2.11"), nox.param(sys.executable, id="3.3")]
 
 
+def azurite(session: nox.Session) -> dict[str, str]:
+    """Install the server for Azure, once for all sessions, and give the environment in which it is found."""
+    programs = Path(session.cache_dir, AZURITE, "node_modules", ".bin").resolve()
+    if not (programs / "azurite-blob").exists():
+        session.run("npm", "install", "--prefix", str(programs.parents[1]), "--no-audit", "--no-fund", AZURITE)
+    return {"PATH": os.pathsep.join([str(programs), os.environ["PATH"]])}
+
+
 @nox.session
 def demo(session: nox.Session) -> None:
     """Run the flights DAG in a real Airflow on a local folder, and show what travelled."""
@@ -79,7 +88,8 @@ def tests(session: nox.Session) -> None:
     session.install("-e", f".[{EXTRAS}]", *group("test"))
     session.run("coverage", "erase")
     # The blocks of a page build on each other: a file stays with one worker.
-    session.run("pytest", "-n", "2", "--dist=loadfile", "--cov", "--cov-report=term", *session.posargs)
+    measured = ["--cov", "--cov-report=term"]
+    session.run("pytest", "-n", "2", "--dist=loadfile", *measured, *session.posargs, env=azurite(session))
 
 
 @nox.session
@@ -121,6 +131,14 @@ def bench(session: nox.Session) -> None:
     """Measure, beside what one would write by hand."""
     session.install("-e", ".[pandas]", *group("bench"))
     session.run("python", "-m", "benchmarks", *session.posargs)
+
+
+@nox.session
+def bench_stores(session: nox.Session) -> None:
+    """Count requests and play faults on S3, GCS and Azure, for the tables of docs/object-stores.md: some 5 minutes."""
+    session.install("-e", ".[azure,gcs,numpy,pandas,s3]", *group("bench"))
+    session.run("python", "-m", "benchmarks.trips", env=azurite(session))
+    session.run("python", "-m", "benchmarks.faults", *session.posargs)
 
 
 @nox.session

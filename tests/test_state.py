@@ -2,19 +2,35 @@
 
 from __future__ import annotations
 
+import itertools
 import json
+import math
 import os
 import shutil
 import tempfile
+from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
+import fsspec
 import hypothesis.strategies as st
 import msgspec
+import pytest
 from hypothesis import settings
-from hypothesis.stateful import Bundle, RuleBasedStateMachine, initialize, invariant, multiple, rule
+from hypothesis.stateful import (
+    Bundle,
+    RuleBasedStateMachine,
+    initialize,
+    invariant,
+    multiple,
+    rule,
+    run_state_machine_as_test,
+)
 
-from handoff import Address, Handoff, Inline, MissingError, StaleError, Store, Stored, SupersededError
+from benchmarks import servers
+from benchmarks.faults import CASES, MENDED
+from benchmarks.proxy import Proxy
+from handoff import Address, DeniedError, Handoff, Inline, MissingError, StaleError, Store, Stored, SupersededError
 from handoff.testing import same, values
 
 ADDRESSES = st.builds(
@@ -33,13 +49,23 @@ class StoreMachine(RuleBasedStateMachine):
 
     @initialize()
     def start(self) -> None:
-        self.folder = tempfile.mkdtemp()
-        self.store = Store(self.folder)
         self.model: dict[Address, Any] = {}
         self.attempts: dict[Address, int] = {}
+        self.store, self.sure = self.open()
+
+    def open(self) -> tuple[Store, Store]:
+        """Give the store, and the one that is looked through to see what it holds."""
+        self.folder = tempfile.mkdtemp()
+        return Store(self.folder), Store(self.folder)
 
     def teardown(self) -> None:
         shutil.rmtree(self.folder)
+
+    def attempt_from(self, drawn: int) -> int:
+        return drawn
+
+    def objects(self) -> int:
+        return sum(path.is_file() for path in Path(self.folder).rglob("*"))
 
     @rule(
         target=handoffs,
@@ -49,6 +75,7 @@ class StoreMachine(RuleBasedStateMachine):
         attempt=st.integers(1, 3),
     )
     def put(self, address: Address, value: Any, limit: int, attempt: int) -> Any:
+        attempt = self.attempt_from(attempt)
         try:
             handoff = self.store.put(value, address, attempt=attempt, inline_limit=limit)
         except SupersededError as error:
@@ -69,7 +96,7 @@ class StoreMachine(RuleBasedStateMachine):
         attempt=st.integers(1, 3),
     )
     def put_many(self, address: Address, elements: list[Any], limit: int, attempt: int) -> Any:
-        attempt = max(attempt, *self.attempts.values(), 1)  # of the newest alone: others may stop half-way
+        attempt = self.attempt_from(max(attempt, *self.attempts.values(), 1))  # others may stop half-way
         handoffs = self.store.put_many(elements, address, attempt=attempt, inline_limit=limit)
         places = [msgspec.structs.replace(address, item=n) for n in range(len(elements))]
         if attempt > 1:
@@ -125,7 +152,7 @@ class StoreMachine(RuleBasedStateMachine):
         address, value, handoff = sent
         if isinstance(handoff, Inline):
             return multiple()
-        attempt = self.attempts.get(address, 1)
+        attempt = self.attempt_from(self.attempts.get(address, 1))
         again = self.store.put(value, address, inline_limit=0, attempt=attempt)
         self.model[address], self.attempts[address] = value, attempt
         assert (again.sha256, again.size) == (handoff.sha256, handoff.size)
@@ -133,13 +160,65 @@ class StoreMachine(RuleBasedStateMachine):
 
     @invariant()
     def holds_what_the_dict_holds(self) -> None:
-        assert set(self.model) == set(self.store.list())
+        assert set(self.model) == set(self.sure.list())
         for address, value in self.model.items():
-            assert self.store.exists(address)
-            assert same(value, self.store.get(address))
-        files = [path for path in Path(self.folder).rglob("*") if path.is_file()]
-        assert len(self.model) == len(files)
+            assert self.sure.exists(address)
+            assert same(value, self.sure.get(address))
+        assert len(self.model) == self.objects()
 
 
 TestStore = StoreMachine.TestCase
 TestStore.settings = settings(stateful_step_count=30, max_examples=max(20, settings().max_examples // 5))
+
+
+class FaultyMachine(StoreMachine):
+    """A store on S3, behind a proxy that plays a fault now and then, beside the same dict: faults change nothing."""
+
+    examples = itertools.count()
+
+    def __init__(self, proxy: Proxy, options: dict[str, Any]) -> None:
+        super().__init__()
+        self.proxy, self.options, self.newest = proxy, options, 1
+
+    def open(self) -> tuple[Store, Store]:
+        self.proxy.clear()
+        root = f"s3://{servers.BUCKET}/state-{next(self.examples)}"
+        return Store(root, storage_options=self.proxy.options), Store(root, storage_options=self.options)
+
+    def teardown(self) -> None:
+        """Leave the objects to the server."""
+
+    def attempt_from(self, drawn: int) -> int:
+        """Let no attempt be older than those before it: what becomes of a zombie has tests of its own."""
+        self.newest = max(self.newest, drawn)
+        return self.newest
+
+    def objects(self) -> int:
+        return len(fsspec.filesystem("s3", **self.options).find(self.store.root, withdirs=False, refresh=True))
+
+    @rule(name=st.sampled_from([name for name, case in CASES.items() if case.once == MENDED and not case.verb]))
+    def fault(self, name: str) -> None:
+        self.proxy.play(name, CASES[name].fault)
+
+    @rule(address=ADDRESSES, value=values(leaves=3))
+    def crash(self, address: Address, value: Any) -> None:
+        self.proxy.clear()
+        self.proxy.play("403", CASES["403 forbidden"].fault, times=math.inf)
+        with pytest.raises(DeniedError):
+            self.store.put(value, address, inline_limit=0, attempt=self.attempt_from(1))
+        self.proxy.clear()
+
+    @rule(address=ADDRESSES)
+    def delete(self, address: Address) -> None:
+        assert self.store.delete(address) or address not in self.model
+        self.model.pop(address, None)
+
+
+def test_faults_between_the_steps_change_nothing(
+    s3: dict[str, Any], proxied: Callable[[dict[str, Any]], Proxy]
+) -> None:
+    """Whatever is put, got and deleted on S3 while faults happen, the store holds what a dict would."""
+    proxy = proxied(s3)
+    few = settings(stateful_step_count=30, max_examples=max(10, settings().max_examples // 100))
+    run_state_machine_as_test(lambda: FaultyMachine(proxy, s3), settings=few)
+    assert {name for name, case in CASES.items() if case.once == MENDED} & set(proxy.played)
