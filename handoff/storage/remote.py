@@ -21,6 +21,8 @@ from handoff.storage._objects import TooLarge
 
 _T = TypeVar("_T")
 
+# More is spooled to the disk: on its way there it is in memory twice.
+_SPOOLED = 4 * 1024**2
 # How often a put looks again at what stands in its way.
 _TRIES = 4
 #: The most objects that are deleted in one request.
@@ -46,7 +48,7 @@ class RemoteStorage:
     def draft(self, path: str) -> Generator[Draft]:
         import tempfile
 
-        with tempfile.SpooledTemporaryFile(MOST_IN_MEMORY) as spool:
+        with tempfile.SpooledTemporaryFile(_SPOOLED) as spool:
 
             def commit(attempt: int, begun: float) -> None:
                 size = spool.tell()
