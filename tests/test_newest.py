@@ -146,9 +146,7 @@ class TestLostAnswers:
         assert len(lost) == 1
         assert store.get(handoff) == value
 
-    def test_a_store_without_conditions_is_written_without(
-        self, store: Store, monkeypatch: pytest.MonkeyPatch
-    ) -> None:
+    def test_a_store_without_conditions_is_written_without(self, store: Store, monkeypatch: pytest.MonkeyPatch) -> None:
         """Where a store knows no conditions, the last writer wins."""
         original = S3Objects.put
 

@@ -4,12 +4,13 @@ from __future__ import annotations
 
 import asyncio
 import base64
+import io
 from collections.abc import Callable
 from typing import Any
 
 from handoff.spool import Source
 from handoff.storage import Entry, Mark
-from handoff.storage._objects import PART, AnyObjects, Standing, TooLarge, seconds
+from handoff.storage._objects import PART, AnyObjects, Standing, check_size, seconds
 
 _ATTEMPT, _TOKEN = "handoff_attempt", "handoff_token"
 _IN_ONE = 16 * 1024**2
@@ -58,7 +59,8 @@ class AzureObjects(AnyObjects):
             name = base64.b64encode(b"%08d" % number).decode()
             async with room:
                 part = body.at(number * size, size)
-                await self.patience.attempt(lambda: there.stage_block(name, part, **_ONCE))
+                # As bytes it would be sent in one go.
+                await self.patience.attempt(lambda: there.stage_block(name, io.BytesIO(part), len(part), **_ONCE))
             return BlobBlock(block_id=name)
 
         try:
@@ -79,8 +81,7 @@ class AzureObjects(AnyObjects):
     async def fetch(self, key: str, write: Callable[[bytes], Any], most: int) -> None:
         # What follows the first request is bound to the version of it by the client.
         stream = await self.patience.attempt(lambda: self._object(key).download_blob(max_concurrency=1, **_ONCE))
-        if stream.size > most:
-            raise TooLarge
+        check_size(stream.size, most)
         pieces = aiter(stream.chunks())
         while piece := await asyncio.wait_for(anext(pieces, b""), self.patience.timeout):
             write(piece)

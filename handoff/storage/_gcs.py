@@ -1,13 +1,14 @@
 """Objects on Google Cloud Storage by its JSON API, with the session and the credentials of gcsfs.
 
-Requests are made here and not by gcsfs: it tries for half a minute by itself, knows one of the conditions, and marks the
-end of a small body by text that the body may hold.
+Requests are made here and not by gcsfs: it tries for half a minute by itself, knows one of the conditions, and marks
+the end of a small body by text that the body may hold.
 """
 
 from __future__ import annotations
 
 import asyncio
 import contextlib
+import io
 import secrets
 from collections.abc import Callable, Mapping
 from typing import Any, Final
@@ -18,7 +19,7 @@ import msgspec
 from handoff.spool import Source
 from handoff.storage import Entry, Mark, _calls, _faults
 from handoff.storage._faults import Failure
-from handoff.storage._objects import PART, AnyObjects, Standing, TooLarge, moment, seconds
+from handoff.storage._objects import PART, AnyObjects, Standing, check_size, moment, seconds
 
 _ATTEMPT, _TOKEN = "handoff-attempt", "handoff-token"
 _GENERATION: Final = "X-Goog-Generation"
@@ -40,6 +41,8 @@ class GcsObjects(AnyObjects):
         filesystem = self.filesystem
         session = await filesystem._set_session()  # noqa: SLF001 - the session, its credentials and who pays are its own
         request["headers"] = filesystem._get_headers(request.get("headers"))  # noqa: SLF001 - as above
+        if "data" in request:
+            request["data"] = io.BytesIO(request["data"])  # as bytes it would be sent in one go
         limits = aiohttp.ClientTimeout(total=None, sock_connect=_CONNECT, sock_read=_SILENCE)
         async with session.request(
             method,
@@ -71,8 +74,13 @@ class GcsObjects(AnyObjects):
             await self._send(url, params, said, body)
             return
         boundary = secrets.token_hex(16)
-        parts = [("application/json; charset=UTF-8", msgspec.json.encode(said)), ("application/octet-stream", body.data())]
-        lines = [b"--%b\r\nContent-Type: %b\r\n\r\n%b\r\n" % (boundary.encode(), kind.encode(), data) for kind, data in parts]
+        parts = [
+            ("application/json; charset=UTF-8", msgspec.json.encode(said)),
+            ("application/octet-stream", body.data()),
+        ]
+        lines = [
+            b"--%b\r\nContent-Type: %b\r\n\r\n%b\r\n" % (boundary.encode(), kind.encode(), data) for kind, data in parts
+        ]
         headers = {"Content-Type": f'multipart/related; boundary="{boundary}"'}
         data = b"".join((*lines, b"--%b--" % boundary.encode()))
         await self._ask("POST", url, {"uploadType": "multipart", **params}, headers=headers, data=data)
@@ -111,8 +119,7 @@ class GcsObjects(AnyObjects):
             try:
                 async with self._answer("GET", self._url(key), params, headers=headers) as answer:
                     generation = generation or answer.headers.get(_GENERATION, "")
-                    if place + (answer.content_length or 0) > most:
-                        raise TooLarge
+                    check_size(place + (answer.content_length or 0), most)
                     async for piece in answer.content.iter_chunked(_PIECE):
                         write(piece)
                         place += len(piece)
@@ -125,7 +132,9 @@ class GcsObjects(AnyObjects):
     async def look(self, key: str) -> Standing | None:
         _, found = await self._ask("GET", self._url(key))
         said = msgspec.json.decode(found)
-        return Standing(str(said["generation"]), int(said["size"]), seconds(moment(said)), _mark(said.get("metadata") or {}))
+        return Standing(
+            str(said["generation"]), int(said["size"]), seconds(moment(said)), _mark(said.get("metadata") or {})
+        )
 
     async def delete(self, key: str) -> None:
         await self._ask("DELETE", self._url(key))

@@ -163,13 +163,18 @@ class TooLarge(Exception):  # noqa: N818 - it only ends a transfer
     """More bytes come than are wanted."""
 
 
+def check_size(size: int, most: int) -> None:
+    """End a transfer of more bytes than are wanted. Raises: `TooLarge`."""
+    if size > most:
+        raise TooLarge
+
+
 def _bounded(most: int) -> Any:
     from fsspec.callbacks import Callback  # type: ignore[import-untyped]  # it ships no types
 
     class Bounded(Callback):  # type: ignore[misc]  # as above
         def call(self, *_: Any, **__: Any) -> None:
-            if max(self.size or 0, self.value) > most:
-                raise TooLarge
+            check_size(max(self.size or 0, self.value), most)
 
     return Bounded()
 

@@ -9,7 +9,7 @@ from typing import Any
 
 from handoff.spool import Source
 from handoff.storage import Entry, Mark, _calls, _faults
-from handoff.storage._objects import PART, AnyObjects, Standing, TooLarge, seconds
+from handoff.storage._objects import PART, AnyObjects, Standing, check_size, seconds
 
 _ATTEMPT, _TOKEN = "handoff-attempt", "handoff-token"
 _AT_ONCE = 3  # parts in memory
@@ -87,10 +87,8 @@ class S3Objects(AnyObjects):
             version = {"Range": f"bytes={place}-", "IfMatch": tag} if tag else {}
             found = await self._ask("get_object", key, **version)
             tag = found["ETag"]
-            if place + found["ContentLength"] > most:
-                found["Body"].close()
-                raise TooLarge
             async with found["Body"] as body:
+                check_size(place + found["ContentLength"], most)
                 while True:
                     try:
                         piece = await asyncio.wait_for(body.read(_PIECE), self.patience.timeout)
