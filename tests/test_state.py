@@ -221,6 +221,6 @@ def test_faults_between_the_steps_change_nothing(
 ) -> None:
     """Whatever is put, got and deleted on S3 while faults happen, the store holds what a dict would."""
     proxy = proxied(s3)
-    few = settings(stateful_step_count=30, max_examples=max(10, settings().max_examples // 100))
+    few = settings(stateful_step_count=30, max_examples=max(8, settings().max_examples // 100))
     run_state_machine_as_test(lambda: FaultyMachine(proxy, s3), settings=few)
     assert {name for name, case in CASES.items() if case.once == MENDED} & set(proxy.played)
