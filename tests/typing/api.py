@@ -26,7 +26,7 @@ assert_type(store.iter_many(iter([handoff]), most_bytes=10), Iterator[Any])
 assert_type(store.iter_many([handoff], type=list), Iterator[list[Any]])
 assert_type(gather([handoff]), list[Any])
 assert_type(gather([handoff], tuple[int, ...]), list[tuple[int, ...]])
-assert_type(store.delete_many([address]), None)  # type: ignore[func-returns-value]
+assert_type(store.delete_many([address]), None)
 assert_type(Handoff.from_json("{}"), Handoff)
 assert_type(default_store(), Store)
 

@@ -205,6 +205,8 @@ def coroutine(hand: Hand) -> None:
         await asyncio.sleep(0)
         assert same(VALUE, value)
         assert same([(n, VALUE) for n in range(3)], many)
+        kept = await default_store().aput(value, Address("by_hand", "run", "coroutine"), inline_limit=0)
+        assert same([VALUE, VALUE], await default_store().aget_many([kept, kept.to_json()]))
 
     take(make(), each.expand(x=[0, 1, 2]))
 
