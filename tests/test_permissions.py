@@ -48,10 +48,11 @@ def test_the_policy_is_what_the_library_needs(
     large.write_bytes(os.urandom(20 * 2**20))
     for attempt in (1, 2):
         store.put((1,), AT, inline_limit=0, attempt=attempt)
-        store.put_many([(2,), (3,)], AT, inline_limit=0, attempt=attempt)
-        store.get(store.put(File(large), Address("dag", "run", "large"), attempt=attempt)).close()
+        store.put_many([(2,), (3,)], Address("dag", "run", "many"), inline_limit=0, attempt=attempt)
+        with store.get(store.put(File(large), Address("dag", "run", "large"), attempt=attempt)):
+            pass
     assert (1,) == store.get(AT)
-    assert [store.latest("dag", "task")] == [at for at in store.list("dag", "run", "task") if at.item is None]
+    assert [store.latest("dag", "task")] == list(store.list("dag", "run", "task"))
     assert store.exists(AT)
     assert store.delete(AT)
     with pytest.raises(MissingError):
