@@ -273,7 +273,8 @@ def _essence(value: Any) -> Any:
     if isinstance(value, decimal.Decimal):
         return value.as_tuple()
     if isinstance(value, dt.datetime | dt.time):
-        return value.replace(tzinfo=None, fold=0), value.fold, _zone(value.tzinfo)
+        kind: Any = dt.datetime if isinstance(value, dt.datetime) else dt.time  # pendulum's own would move the clock
+        return kind.replace(value, tzinfo=None, fold=0), value.fold, _zone(value.tzinfo)
     if isinstance(value, UUID | PurePath):
         return str(value), getattr(value, "is_safe", None)
     return value
@@ -281,8 +282,8 @@ def _essence(value: Any) -> Any:
 
 def _zone(zone: dt.tzinfo | None) -> Any:
     if isinstance(zone, zoneinfo.ZoneInfo):
-        return zone.key
-    return repr(zone)
+        return type(zone), zone.key
+    return type(zone), repr(zone)
 
 
 def _float_of_bits(bits: int) -> float:

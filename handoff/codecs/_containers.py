@@ -65,7 +65,7 @@ def decode(payload: bytes, limit: int) -> tuple[Any, bool]:
 
     def unpack(code: int, content: memoryview) -> Any:
         nonlocal depth, left, holds_records
-        if MAP < code < RECORD:
+        if MAP < code < RECORD or code == _scalars.PENDULUM:
             return _scalars.unpack(code, bytes(content))
         # Counted here, because each extension is decoded by a call within a call.
         if depth == DEEPEST:

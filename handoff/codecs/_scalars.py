@@ -10,7 +10,6 @@ import decimal
 import re
 import struct
 import sys
-import zoneinfo
 from collections.abc import Callable
 from importlib import import_module
 from pathlib import PosixPath, PurePath, PurePosixPath, PureWindowsPath
@@ -20,17 +19,17 @@ from uuid import UUID, SafeUUID
 import msgspec
 from msgspec.msgpack import Ext
 
+from handoff.codecs import _pendulum, _zones
 from handoff.errors import DependencyError
 from handoff.records import Located, name_of
 
 TEXT, INT, BYTEARRAY, COMPLEX, DECIMAL, UUID_, DATE, TIME, DATETIME, TIMEDELTA, PATH, NUMPY = range(5, 17)
+PENDULUM = 21
 
 _LEAST_INT, _MOST_INT = -(2**63), 2**64 - 1
 _COMPLEX = struct.Struct(">dd")
 # The caller's own context could write another exponent letter, or read nonsense as NaN.
 _DECIMALS = decimal.Context(capitals=1, traps=[decimal.InvalidOperation])
-_MICROSECOND, _SECOND = dt.timedelta(microseconds=1), dt.timedelta(seconds=1)
-_ZONE_KEY = re.compile(r"\A[A-Za-z0-9_+-]+(?:/[A-Za-z0-9_+-]+)*\Z")
 _DTYPE = re.compile(r"\A[<>|](?:b1|[iu][1248]|f[248]|c8|c16|[mM]8(?:\[[0-9]*[A-Za-z]+\])?)\Z")
 _PATHS: tuple[type[PurePath], ...] = (PurePosixPath, PosixPath, PureWindowsPath)
 _SAFETY = (SafeUUID.unknown, SafeUUID.safe, SafeUUID.unsafe)
@@ -52,6 +51,9 @@ def pack(value: Any) -> Any:
         return packer(value)
     if type(value).__module__ == "numpy":
         return _pack_numpy(value)
+    place = _pendulum.place_of(type(value))
+    if place is not None:
+        return _pack_pendulum(place, value)
     raise _refuse(value)
 
 
@@ -113,64 +115,37 @@ def _unpack_moment(kind: type[dt.datetime | dt.time]) -> Callable[[bytes], Any]:
     def unpacker(content: bytes) -> Any:
         text, fold, zone = [*_load(content), 0, None][:3]
         value: Any = _same_text(kind.fromisoformat, kind.isoformat, text)
-        return value.replace(fold=fold, tzinfo=_unpack_zone(zone))
+        return value.replace(fold=fold, tzinfo=_zones.zone_of(zone))
 
     return unpacker
 
 
 def _pack_zone(zone: dt.tzinfo | None) -> Any:
-    if zone is None:
-        return None
-    if type(zone) is dt.timezone:
-        offset, *name = zone.__getinitargs__()  # type: ignore[attr-defined]  # what pickle takes it apart with
-        return [offset // _MICROSECOND, *map(pack, name)]
-    if type(zone) is zoneinfo.ZoneInfo and _is_named(zone):
-        return zone.key
-    if name_of(type(zone)) == "pydantic_core.TzInfo":  # of each moment that a model has read from text
-        offset = zone.utcoffset(None) or dt.timedelta()
-        return {"pydantic": offset // _SECOND}
-    raise Unencodable(
-        f"a time zone of type {name_of(type(zone))}",
-        "Use datetime.timezone, or a zoneinfo.ZoneInfo that has a key",
-    )
+    known = _zones.known_by(zone)
+    if known is None:
+        raise Unencodable(
+            f"a time zone of type {name_of(type(zone))}",
+            "Use datetime.timezone, or a zone of zoneinfo or pendulum that has a key",
+        )
+    owner, found = known
+    packed = [*map(pack, found)] if isinstance(found, list) else found
+    return {owner: packed} if owner else packed
 
 
-def _is_named(zone: zoneinfo.ZoneInfo) -> bool:
-    try:
-        zone.__reduce__()  # a zone that was read from a file refuses: its key, if it has one, says nothing of it
-    except Exception:  # noqa: BLE001 - pickle's own error, for which pickle is not imported
-        return False
-    return _ZONE_KEY.match(zone.key) is not None
+def _pack_pendulum(place: int, value: Any) -> Ext:
+    kind = _pendulum.KINDS[place][1]
+    plain = kind(*_pendulum.fields_of(value))
+    if kind is dt.date:
+        return Ext(PENDULUM, _dump([place, plain.isoformat()]))
+    return Ext(PENDULUM, _dump([place, plain.isoformat(), value.fold, _pack_zone(value.tzinfo)]))
 
 
-def _unpack_zone(zone: Any) -> dt.tzinfo | None:
-    if zone is None:
-        return None
-    if isinstance(zone, list):
-        offset, *name = zone
-        return dt.timezone(offset * _MICROSECOND, *name)
-    if isinstance(zone, dict):
-        return _pydantic_zone(zone["pydantic"])
-    # The key is not looked up before it is known to be a key: a path must not lead out of the zone database.
-    if not _ZONE_KEY.match(zone):
-        raise ValueError(f"{zone!r} is not a time zone's key")
-    try:
-        return zoneinfo.ZoneInfo(zone)
-    except (zoneinfo.ZoneInfoNotFoundError, OSError):  # no such zone, or a folder of zones
-        raise DependencyError(
-            f"the time zone {zone} is not known on this machine", remedy="Install the package tzdata"
-        ) from None
-
-
-def _pydantic_zone(seconds: Any) -> dt.tzinfo:
-    try:
-        pydantic = import_module("pydantic_core")
-    except ImportError:
-        raise DependencyError(
-            "the value holds a time zone of pydantic, which is not installed", remedy="Install pydantic"
-        ) from None
-    zone: dt.tzinfo = pydantic.TzInfo(seconds)
-    return zone
+def _unpack_pendulum(content: bytes) -> Any:
+    place, text, *more = _load(content)
+    kind = _pendulum.KINDS[place][1]
+    plain = _same_text(kind.fromisoformat, kind.isoformat, text)
+    fold_and_zone = {"fold": more[0], "tzinfo": _zones.zone_of(more[1])} if more else {}
+    return _pendulum.make(place, plain, **fold_and_zone)
 
 
 def _pack_path(value: PurePath) -> Ext:
@@ -250,7 +225,7 @@ def _refuse(value: object) -> Unencodable:
 
 
 def is_single(kind: type) -> bool:
-    """Whether a type is one of those that `pack` takes, numpy's aside."""
+    """Whether a type is one of those that `pack` takes, those of numpy and pendulum aside."""
     return kind in _PACK
 
 
@@ -289,4 +264,5 @@ _UNPACK: dict[int, Callable[[bytes], Any]] = {
     TIMEDELTA: lambda content: dt.timedelta(*_load(content)),
     PATH: _unpack_path,
     NUMPY: _unpack_numpy,
+    PENDULUM: _unpack_pendulum,
 }

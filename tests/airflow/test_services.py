@@ -8,11 +8,12 @@ import shutil
 from collections.abc import Callable, Generator
 from importlib.util import find_spec
 from pathlib import Path
+from typing import Any
 
 import pytest
 
 from handoff import Address, Handoff, Store, Stored
-from tests.airflow.services import Services, services
+from tests.airflow.services import AIRFLOW_3, Services, services
 
 DAGS = Path(__file__).parent / "dags_services"
 TUTORIAL = "tutorial_taskflow_api"
@@ -40,22 +41,24 @@ def tutorial(dag_id: str, decorator: str) -> str:
 
 
 @pytest.fixture(scope="session")
-def airflow(tmp_path_factory: pytest.TempPathFactory) -> Generator[Services]:
+def airflow(tmp_path_factory: pytest.TempPathFactory, s3: dict[str, Any]) -> Generator[Services]:
     folder = tmp_path_factory.mktemp("services")
     dags = folder / "dags"
     dags.mkdir()
-    for name in ("smoke", "killed", "across"):
+    for name in ("smoke", "killed", "across", "module_store"):
         shutil.copy(DAGS / f"{name}.py", dags)
     for dag_id, decorator in TUTORIALS.items():
         (dags / f"{dag_id}.py").write_text(tutorial(dag_id, decorator))
-    with services(folder / "home", dags, {"HANDOFF_ROOT": str(folder / "artifacts")}) as running:
+    lake = {"conn_type": "aws", "login": s3["key"], "password": s3["secret"], "extra": s3["client_kwargs"]}
+    environment = {"HANDOFF_ROOT": str(folder / "artifacts"), "AIRFLOW_CONN_LAKE": json.dumps(lake)}
+    with services(folder / "home", dags, environment) as running:
         yield running
 
 
 @pytest.fixture(scope="session")
 def runs(airflow: Services) -> dict[str, str]:
     """Start all runs, so that none waits for another's test."""
-    return {dag_id: airflow.trigger(dag_id) for dag_id in ("killed", "sends", "smoke", *TUTORIALS)}
+    return {dag_id: airflow.trigger(dag_id) for dag_id in ("killed", "sends", "smoke", "module_store", *TUTORIALS)}
 
 
 @pytest.fixture(scope="session")
@@ -106,6 +109,21 @@ def test_a_task_killed_amid_writing_is_made_good_by_its_retry(
     assert list(Store(root).list("killed")) == [Address("killed", run_id, "large")]
     (left,) = (root / ".tmp").iterdir()
     assert 32 * 1024 <= left.stat().st_size < sent.size
+
+
+def test_a_store_made_when_the_file_is_read_is_used_by_its_tasks(
+    airflow: Services, finished: Callable[[str], str], s3: dict[str, Any]
+) -> None:
+    """A store on S3 that the DAG file makes and uses serves the tasks: in 2.11 they are forked from who read the file."""
+    run_id = finished("module_store")
+    rows = airflow.rows("module_store", run_id)
+    sent = Handoff.from_json(rows["rows", -1, "return_value"])
+    assert isinstance(sent, Stored)
+    assert sent.uri == f"s3://bucket/module-store/{sent.address.path}"
+    assert {"has_state": False, "is_forked": not AIRFLOW_3} == rows["check", -1, "return_value"]
+    stored = Store("s3://bucket/module-store", storage_options=s3).list("module_store", run_id)
+    assert [Address("module_store", run_id, task) for task in ("frame", "rows")] == list(stored)
+    assert s3["secret"] not in airflow.report() + airflow.log("module_store", run_id, "rows")
 
 
 def test_another_dag_takes_what_one_hands_over(airflow: Services, finished: Callable[[str], str]) -> None:

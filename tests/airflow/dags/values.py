@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, BinaryIO
 
 import numpy as np
 import pandas as pd
+import pendulum
 import pyarrow as pa
 from flavour import DAG, task
 
@@ -59,6 +60,22 @@ with DAG("values", schedule=None, start_date=datetime(2026, 1, 1)) as dag:
         assert len(found) == table.num_rows == 100_000
         assert table.column("delay").to_pylist() == found["delay"].tolist()
 
+    @task
+    @offload
+    def moments(logical_date=None):
+        local = pendulum.datetime(2026, 10, 25, 2, 30, tz="Europe/Paris")
+        return {"local": local, "said": (local.isoformat(), local.fold), "given": logical_date}
+
+    @task
+    @offload
+    def take_moments(found, logical_date=None):
+        local, given = found["local"], found["given"]
+        assert (local.isoformat(), local.fold) == found["said"]
+        assert (type(local), type(local.tzinfo)) == (pendulum.DateTime, pendulum.Timezone)
+        assert given == logical_date
+        assert (type(given), type(given.tzinfo)) == (type(logical_date), type(logical_date.tzinfo))
+
+    take_moments(moments())
     take_array(array())
     trained = model()
     is_gone(take_model(trained, trained, trained))
