@@ -52,6 +52,7 @@ _NAMES: Final = {
     "ConnectionTimeoutError": "passing",
 }
 
+_DAMAGED: Final = ("FlexibleChecksumError", "ChecksumError")
 _KINDS: Final = (
     (FileNotFoundError, "missing"),
     (FileExistsError, "conflict"),
@@ -88,6 +89,11 @@ class Failure(OSError):  # noqa: N818 - it is what an error is made of
         super().__init__(f"{code}: {text}" if code else text)
         self.error_code = code
         self.status = status
+
+
+def is_damage(error: BaseException) -> bool:
+    """Whether a client library found that bytes are not what their checksum says."""
+    return any(type(found).__name__ in _DAMAGED for found in _chain(error))
 
 
 def _of_status(status: int) -> str:

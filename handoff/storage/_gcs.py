@@ -7,10 +7,12 @@ the end of a small body by text that the body may hold.
 from __future__ import annotations
 
 import asyncio
+import base64
 import contextlib
+import hashlib
 import io
 import secrets
-from collections.abc import Callable, Mapping
+from collections.abc import AsyncGenerator, Callable, Mapping
 from typing import Any, Final
 from urllib.parse import quote
 
@@ -35,7 +37,7 @@ class GcsObjects(AnyObjects):
     has_conditions = True
 
     @contextlib.asynccontextmanager
-    async def _answer(self, method: str, url: str, params: Mapping[str, Any], **request: Any) -> Any:
+    async def _answer(self, method: str, url: str, params: Mapping[str, Any], **request: Any) -> AsyncGenerator[Any]:
         import aiohttp
 
         filesystem = self.filesystem
@@ -69,7 +71,7 @@ class GcsObjects(AnyObjects):
         bucket, _, name = key.partition("/")
         url = f"{self.filesystem._location}/upload/storage/v1/b/{quote(bucket)}/o"  # noqa: SLF001 - as above
         params = {} if onto is None else {"ifGenerationMatch": onto or "0"}
-        said = {"name": name, "metadata": {_ATTEMPT: str(mark.attempt), _TOKEN: mark.token}}
+        said = {"name": name, "metadata": {_ATTEMPT: str(mark.attempt), _TOKEN: mark.token}, "md5Hash": _md5(body)}
         if body.size > _IN_ONE:
             await self._send(url, params, said, body)
             return
@@ -154,6 +156,14 @@ class GcsObjects(AnyObjects):
     def _url(self, key: str) -> str:
         bucket, _, name = key.partition("/")
         return f"{self.filesystem.base}b/{quote(bucket)}/o/{quote(name, safe='')}"
+
+
+def _md5(body: Source) -> str:
+    """Give the checksum by which the store refuses what was damaged on its way."""
+    found = hashlib.md5(usedforsecurity=False)
+    for piece in body.pieces():
+        found.update(piece)
+    return base64.b64encode(found.digest()).decode()
 
 
 def _mark(metadata: Mapping[str, str]) -> Mark | None:

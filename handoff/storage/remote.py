@@ -13,7 +13,7 @@ from collections.abc import Callable, Coroutine, Generator, Iterator, Mapping, S
 from typing import Any, Final, TypeVar
 
 from handoff.artifact import Buffer
-from handoff.errors import DeniedError, HandoffError, MissingError, UnreachableError
+from handoff.errors import DamagedError, DeniedError, HandoffError, MissingError, UnreachableError
 from handoff.spool import MOST_IN_MEMORY, Ranges, Source
 from handoff.storage import Draft, Entry, Mark, _faults, check_newest
 from handoff.storage._calls import Patience, wait_for
@@ -227,6 +227,8 @@ class RemoteStorage:
         if what in _REMEDIES:
             return DeniedError(f"{uri}: {_shorten(error)}", remedy=_REMEDIES[what], address=path, uri=uri)
         text = _shorten(error)
+        if _faults.is_damage(error):
+            return DamagedError(f"{uri}: {text}", remedy="Run the producer again", address=path, uri=uri)
         if isinstance(error, TimeoutError):
             text = f"no answer within {self._patience.timeout:g} s"
         return UnreachableError(f"{uri}: {text}", remedy="Try again when the storage answers", address=path, uri=uri)
