@@ -139,19 +139,19 @@ def test_an_error_names_the_element(store: Store) -> None:
 
 def test_a_later_attempt_leaves_nothing_over(store: Store) -> None:
     """Fewer elements, smaller ones, none, or a whole value before: what is left is what the last attempt stored."""
-    for now in ([(1,), (2,)], [(1,)], []):
-        store.put((0,), AT, inline_limit=0)
+    for before, now in ((1, [(1,), (2,)]), (3, [(1,)]), (5, [])):
+        store.put((0,), AT, inline_limit=0, attempt=before)
         other = store.put_many([(1,)] * 5, msgspec.structs.replace(AT, map_index=3), inline_limit=0)
         own = store.put("model", msgspec.structs.replace(AT, key="model"), inline_limit=0)
-        store.put_many([(1,)] * 4, AT, inline_limit=0)
-        sent = store.put_many(now, AT, attempt=2, inline_limit=0)
+        store.put_many([(1,)] * 4, AT, inline_limit=0, attempt=before)
+        sent = store.put_many(now, AT, attempt=before + 1, inline_limit=0)
         kept = {handoff.address for handoff in [*sent, *other, own]}
         assert kept == set(store.list())
     store.put_many({"a": (1,), "b": (1,)}, AT, inline_limit=0)
     store.put_many({"a": (2,), "b": 1}, AT, attempt=2, inline_limit=None)
     assert {"model", "return_value"} == {address.key for address in store.list()}
     mine = store.put((1,), msgspec.structs.replace(AT, item=7), inline_limit=0)
-    store.put_many([mine], AT, attempt=2)
+    store.put_many([mine], AT, attempt=6)
     assert mine.address in set(store.list())
 
 
@@ -390,10 +390,10 @@ def test_an_attempt_that_cannot_clear_up_says_what_is_left(store: Store, monkeyp
     """A retry that returns fewer names each surplus element that it could not remove."""
     store.put_many([(n,) for n in range(4)], AT, inline_limit=0)
 
-    def delete(self: Any, path: str) -> bool:
+    def withdraw(self: Any, path: str, *_: Any) -> None:
         raise DeniedError("no", address=path)
 
-    monkeypatch.setattr(type(store._storage), "delete", delete)
+    monkeypatch.setattr(type(store._storage), "withdraw", withdraw)
     with pytest.raises(DeniedError, match="2 of 2 failed") as caught:
         store.put_many([(n,) for n in range(2)], AT, attempt=2, inline_limit=0)
     surplus = [msgspec.structs.replace(AT, item=n).path for n in (2, 3)]

@@ -61,9 +61,11 @@ def test_a_large_artifact_is_bound_as_well(store: Store) -> None:
 
     first, second = os.urandom(20 * 2**20), os.urandom(20 * 2**20)
     put(store, first, 1)
-    put(store, second, 2)
-    with pytest.raises(SupersededError):
-        put(store, first, 1)
+    put(store, second, 3)
+    # GCS's test server does not look at the condition of such an upload: a first attempt would not be told there.
+    for attempt in (2,) if store.root.startswith("gs:") else (1, 2):
+        with pytest.raises(SupersededError):
+            put(store, first, attempt)
     assert second == store.get(ADDRESS)
 
 

@@ -121,7 +121,7 @@ class StoreMachine(RuleBasedStateMachine):
 
         setattr(os, call, fail)
         try:
-            self.store.put(value, address, inline_limit=0)
+            self.store.put(value, address, inline_limit=0, attempt=self.attempts.get(address, 1))
         except Crash:
             pass
         finally:
@@ -213,7 +213,7 @@ class FaultyMachine(StoreMachine):
     @rule(address=ADDRESSES)
     def delete(self, address: Address) -> None:
         assert self.store.delete(address) or address not in self.model
-        self.model.pop(address, None)
+        self.forget(address)
 
 
 def test_faults_between_the_steps_change_nothing(

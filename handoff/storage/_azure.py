@@ -5,8 +5,7 @@ from __future__ import annotations
 import asyncio
 import base64
 import io
-from collections.abc import Callable
-from typing import Any
+from typing import IO, Any
 
 from handoff.spool import Source
 from handoff.storage import Entry, Mark
@@ -78,13 +77,13 @@ class AzureObjects(AnyObjects):
 
         return await self.patience.attempt(read)
 
-    async def fetch(self, key: str, write: Callable[[bytes], Any], most: int) -> None:
+    async def fetch(self, key: str, file: IO[bytes], most: int) -> None:
         # What follows the first request is bound to the version of it by the client.
         stream = await self.patience.attempt(lambda: self._object(key).download_blob(max_concurrency=1, **_ONCE))
         check_size(stream.size, most)
         pieces = aiter(stream.chunks())
         while piece := await asyncio.wait_for(anext(pieces, b""), self.patience.timeout):
-            write(piece)
+            file.write(piece)
 
     async def look(self, key: str) -> Standing | None:
         found = await self.patience.attempt(lambda: self._object(key).get_blob_properties(**_ONCE))

@@ -24,6 +24,9 @@ _CODES: Final = {
     "RequestTimeTooSkewed": "clock",
     "RequestTimeout": "passing",
     "SlowDown": "passing",
+    "BadDigest": "passing",
+    "XAmzContentSHA256Mismatch": "passing",
+    "XAmzContentChecksumMismatch": "passing",
     "PreconditionFailed": "conflict",
     "ConditionNotMet": "conflict",
     "BlobAlreadyExists": "conflict",
@@ -46,6 +49,7 @@ _NAMES: Final = {
     "ResourceModifiedError": "conflict",
     "ResourceNotFoundError": "missing",
     "TooLarge": "final",
+    "ClientPayloadError": "passing",  # the status of its cause is the library's own
     # They inherit TimeoutError, but are of one request.
     "ServerTimeoutError": "passing",
     "SocketTimeoutError": "passing",

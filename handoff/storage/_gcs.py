@@ -12,8 +12,8 @@ import contextlib
 import hashlib
 import io
 import secrets
-from collections.abc import AsyncGenerator, Callable, Mapping
-from typing import Any, Final
+from collections.abc import AsyncGenerator, Mapping
+from typing import IO, Any, Final
 from urllib.parse import quote
 
 import msgspec
@@ -59,13 +59,12 @@ class GcsObjects(AnyObjects):
             yield answer
 
     async def _ask(self, method: str, url: str, params: Mapping[str, Any] | None = None, **request: Any) -> Any:
-        """Make a request, and give its headers and its body."""
+        """Make a request, again where it fails in passing, and give its headers and its body."""
+        return await self.patience.attempt(lambda: self._ask_once(method, url, params, **request))
 
-        async def ask() -> Any:
-            async with self._answer(method, url, params or {}, **request) as answer:
-                return answer.headers, await answer.read()
-
-        return await self.patience.attempt(ask)
+    async def _ask_once(self, method: str, url: str, params: Mapping[str, Any] | None = None, **request: Any) -> Any:
+        async with self._answer(method, url, params or {}, **request) as answer:
+            return answer.headers, await answer.read()
 
     async def put(self, key: str, body: Source, mark: Mark, onto: str | None) -> None:
         bucket, _, name = key.partition("/")
@@ -73,7 +72,7 @@ class GcsObjects(AnyObjects):
         params = {} if onto is None else {"ifGenerationMatch": onto or "0"}
         said = {"name": name, "metadata": {_ATTEMPT: str(mark.attempt), _TOKEN: mark.token}, "md5Hash": _md5(body)}
         if body.size > _IN_ONE:
-            await self._send(url, params, said, body)
+            await self._check(key, said, await self._send(url, params, said, body))
             return
         boundary = secrets.token_hex(16)
         parts = [
@@ -85,21 +84,34 @@ class GcsObjects(AnyObjects):
         ]
         headers = {"Content-Type": f'multipart/related; boundary="{boundary}"'}
         data = b"".join((*lines, b"--%b--" % boundary.encode()))
-        await self._ask("POST", url, {"uploadType": "multipart", **params}, headers=headers, data=data)
 
-    async def _send(self, url: str, params: Mapping[str, str], said: Mapping[str, Any], body: Source) -> None:
+        async def send() -> None:
+            asked = {"uploadType": "multipart", **params}
+            _, answer = await self._ask_once("POST", url, asked, headers=headers, data=data)
+            await self._check(key, said, answer)
+
+        await self.patience.attempt(send)
+
+    async def _check(self, key: str, said: Mapping[str, Any], answer: bytes) -> None:
+        """Take an object back that was damaged on its way: not every store refuses it."""
+        made = msgspec.json.decode(answer)
+        if made.get("md5Hash", said["md5Hash"]) != said["md5Hash"]:
+            await self._ask("DELETE", self._url(key), {"ifGenerationMatch": made["generation"]})
+            raise Failure("BadDigest", "what arrived at the store is not what was sent")
+
+    async def _send(self, url: str, params: Mapping[str, str], said: Mapping[str, Any], body: Source) -> bytes:
         begun, _ = await self._ask("POST", url, {"uploadType": "resumable", **params}, json=said)
         session, place = begun["Location"], 0
         try:
             while True:
                 part = body.at(place, PART)
                 range_ = f"bytes {place}-{place + len(part) - 1}/{body.size}"
-                headers, _ = await self._ask("PUT", session, headers={"Content-Range": range_}, data=part)
+                headers, answer = await self._ask("PUT", session, headers={"Content-Range": range_}, data=part)
                 place += len(part)
                 if "Range" in headers:  # as far as the store has it, which may be less than was sent
                     place = int(headers["Range"].rpartition("-")[2]) + 1
                 if place >= body.size:
-                    return
+                    return bytes(answer)
         except BaseException:
             await asyncio.shield(self._abort(session))
             raise
@@ -113,7 +125,7 @@ class GcsObjects(AnyObjects):
         _, found = await self._ask("GET", self._url(key), {"alt": "media"}, headers=headers)
         return bytes(found)
 
-    async def fetch(self, key: str, write: Callable[[bytes], Any], most: int) -> None:
+    async def fetch(self, key: str, file: IO[bytes], most: int) -> None:
         place, generation = 0, ""
         for wait in (*_calls.WAITS, None):
             params = {"alt": "media"} | ({"ifGenerationMatch": generation} if generation else {})
@@ -123,8 +135,8 @@ class GcsObjects(AnyObjects):
                     generation = generation or answer.headers.get(_GENERATION, "")
                     check_size(place + (answer.content_length or 0), most)
                     async for piece in answer.content.iter_chunked(_PIECE):
-                        write(piece)
-                        place += len(piece)
+                        place += file.write(piece)
+                        check_size(place, most)
                     return
             except Exception as error:
                 if wait is None or _faults.meaning(error) != "passing" or (place and not generation):

@@ -3,8 +3,8 @@
 from __future__ import annotations
 
 import datetime as dt
-from collections.abc import Callable, Mapping, Sequence
-from typing import Any, Final, NamedTuple, Protocol
+from collections.abc import Mapping, Sequence
+from typing import IO, Any, Final, NamedTuple, Protocol
 
 from handoff.spool import Source
 from handoff.storage import Entry, Mark, _faults
@@ -50,8 +50,8 @@ class Objects(Protocol):
         """Give the bytes from one place to another, as far as there are any, in one request."""
         ...
 
-    async def fetch(self, key: str, write: Callable[[bytes], Any], most: int) -> None:
-        """Pass on the bytes of one version of an object, piece by piece. Raises: `TooLarge` where there are more."""
+    async def fetch(self, key: str, file: IO[bytes], most: int) -> None:
+        """Write the bytes of one version of an object into a file. Raises: `TooLarge` where there are more."""
         ...
 
     async def look(self, key: str) -> Standing | None:
@@ -108,14 +108,14 @@ class AnyObjects:
         found: bytes = await self.call("cat_file", key, start=start, end=end)
         return found
 
-    async def fetch(self, key: str, write: Callable[[bytes], Any], most: int) -> None:
+    async def fetch(self, key: str, file: IO[bytes], most: int) -> None:
+        import shutil
         import tempfile
 
         with tempfile.TemporaryDirectory(prefix="handoff-", ignore_cleanup_errors=True) as folder:
             await self.call("get_file", key, f"{folder}/artifact", callback=_bounded(most))
-            with open(f"{folder}/artifact", "rb") as file:  # noqa: ASYNC230 - as filesystems do themselves
-                while piece := file.read(PART):
-                    write(piece)
+            with open(f"{folder}/artifact", "rb") as fetched:  # noqa: ASYNC230 - as filesystems do themselves
+                shutil.copyfileobj(fetched, file, PART)
 
     async def look(self, key: str) -> Standing | None:
         info: dict[str, Any] = await self.call("info", key)

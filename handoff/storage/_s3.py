@@ -4,8 +4,8 @@ from __future__ import annotations
 
 import asyncio
 import contextlib
-from collections.abc import Callable, Mapping, Sequence
-from typing import Any
+from collections.abc import Mapping, Sequence
+from typing import IO, Any
 
 from handoff.spool import Source
 from handoff.storage import Entry, Mark, _calls, _faults
@@ -81,25 +81,28 @@ class S3Objects(AnyObjects):
 
         return await self.patience.attempt(read)
 
-    async def fetch(self, key: str, write: Callable[[bytes], Any], most: int) -> None:
+    async def fetch(self, key: str, file: IO[bytes], most: int) -> None:
         place, tag = 0, ""
         for wait in (*_calls.WAITS, None):
             version = {"Range": f"bytes={place}-", "IfMatch": tag} if tag else {}
             found = await self._ask("get_object", key, **version)
             tag = found["ETag"]
             async with found["Body"] as body:
-                check_size(place + found["ContentLength"], most)
+                check_size(place + found.get("ContentLength", 0), most)
                 while True:
                     try:
                         piece = await asyncio.wait_for(body.read(_PIECE), self.patience.timeout)
                     except Exception as error:
                         if wait is None or _faults.meaning(error) != "passing":
                             raise
+                        if _faults.is_damage(error):  # which is told at the end: none of it is of use
+                            place, tag = file.seek(0), ""
+                            file.truncate()
                         break
                     if not piece:
                         return
-                    write(piece)
-                    place += len(piece)
+                    place += file.write(piece)
+                    check_size(place, most)
             await asyncio.sleep(wait or 0)
 
     async def look(self, key: str) -> Standing | None:

@@ -65,8 +65,7 @@ class RemoteStorage:
     def _put(self, path: str, body: Source, attempt: int, begun: float) -> None:
         """Make an object of a body, unless a newer attempt has written. A first attempt expects nothing there."""
         objects, key, mark = self._objects(), self._full(path), Mark(attempt, secrets.token_hex(8))
-        # A large body is not sent to be refused.
-        is_looked_at = attempt > 1 or body.name is not None
+        is_looked_at = attempt > 1
         for _ in range(_TRIES):
             onto = None
             if objects.has_conditions:
@@ -108,7 +107,7 @@ class RemoteStorage:
 
         with tempfile.TemporaryFile(buffering=0) as file:
             try:
-                self._call(path, objects.fetch(key, file.write, most))
+                self._call(path, objects.fetch(key, file, most))
             except TooLarge:
                 yield Source(b"", most)
                 return
