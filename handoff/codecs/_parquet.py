@@ -30,7 +30,7 @@ _UNSEALED = b"0" * 16
 _HALF = 8
 _BITS = 8
 _FEWEST = 64  # rows that are read at once
-_BUFFER = 512 * 1024  # bytes that are written at once, at the least
+_BUFFER = 256 * 1024  # bytes that are read or written at once, at the least
 _CHECK_FIELD = _CHECK_KEY + b"\x18\x10"  # in Thrift's compact protocol: the next field, text of sixteen bytes
 _END = struct.Struct("<I4s")  # the length of the footer, and the magic
 _one_at_a_time = threading.Lock()
@@ -339,7 +339,7 @@ def _open(source: Source) -> Any:
             usual = arrow.default_memory_pool()
             arrow.set_memory_pool(_rows.frugal_pool())
             try:
-                return parquet.ParquetFile(file, page_checksum_verification=True)
+                return parquet.ParquetFile(file, page_checksum_verification=True, buffer_size=_BUFFER)
             finally:
                 arrow.set_memory_pool(usual)
 
