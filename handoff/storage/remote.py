@@ -9,6 +9,7 @@ from __future__ import annotations
 import contextlib
 import datetime as dt
 import os
+import sys
 from collections.abc import Generator, Iterator, Mapping
 from typing import Any
 
@@ -216,6 +217,16 @@ class RemoteStorage:
         return UnreachableError(
             f"there is no bucket {self._protocol}://{bucket}", remedy="Create it, or mend the root", uri=self.root
         )
+
+
+def _free_the_loop() -> None:
+    # fsspec forgets in a child the loop of the parent, but not its lock on it, which another thread may have held.
+    asyn: Any = sys.modules.get("fsspec.asyn")
+    if hasattr(asyn, "reset_lock"):
+        asyn.reset_lock()
+
+
+os.register_at_fork(after_in_child=_free_the_loop)
 
 
 class _Spooled:
