@@ -146,8 +146,15 @@ def batch(selection: Selection) -> Any:
 def reader(selection: Selection) -> Any:
     """Give a pyarrow.RecordBatchReader that reads as it goes; it keeps the file open until its end."""
     schema, parts = selection.open(is_arrow=True)
-    batches = (batch for part in parts for batch in part.to_batches())
-    return library("pyarrow").RecordBatchReader.from_batches(schema, batches)
+    return library("pyarrow").RecordBatchReader.from_batches(schema, _batches(parts))
+
+
+def _batches(parts: Iterator[Any]) -> Iterator[Any]:
+    for part in parts:
+        found = part.to_batches()[::-1]
+        del part  # nothing but the reader's own batch is held while the next part is read
+        while found:
+            yield found.pop()
 
 
 def chunked_array(selection: Selection) -> Any:

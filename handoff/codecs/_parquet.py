@@ -123,6 +123,8 @@ def write(sink: Sink, rows: Rows, ruler: Ruler, header: Callable[[int], Header |
         return sealing.end(is_sealed=found is not None)
     finally:
         sealing.leave()  # a writer that is dropped would still end its file
+        if ruler.size >= _rows.ONE_GROUP:
+            _rows.release()
 
 
 class Stamp(NamedTuple):
@@ -196,8 +198,10 @@ class Parquet:
         is_unique = len(set(self.schema.names)) == len(self.schema.names)
         ruler = Ruler(self.schema, None, self._limit)
         for index in range(self._file.metadata.num_row_groups):
-            table = self._group(index, names if is_unique else None, ruler)
-            yield without_ours(table.select(names if is_unique else places))
+            # It is not held here while the next is read.
+            yield without_ours(
+                self._group(index, names if is_unique else None, ruler).select(names if is_unique else places)
+            )
 
     def _group(self, index: int, names: list[str] | None, ruler: Ruler) -> Any:
         """Read a group; few rows at a time and measured, where pages might hold far more than they take."""

@@ -14,11 +14,10 @@ from handoff.codecs._libraries import library
 
 #: The bytes of cells in a group of rows: what is converted, written and read at once.
 GROUP: Final = 8 * 1024**2
-# A table that is likely to have fewer bytes is one group: that is written faster, and takes less room.
-_ONE_GROUP = 64 * 1024**2
+#: A table that is likely to have fewer bytes is one group: that is written faster, and takes less room.
+ONE_GROUP = 64 * 1024**2
 #: Rows whose weight is looked at together.
 _LOOK = 64 * 1024
-_STEP = GROUP // 4
 _POINTER = 8
 # How many rows are weighed or converted at first, and how much more with each step, while their weight is not known.
 _FIRST, _GROWTH = 256, 8
@@ -63,8 +62,8 @@ class Ruler:
         found: list[int] = []
         if not self.rows and self._count:
             first = part.slice(0, _FIRST)
-            is_one = self._weight(first, self._texts(first)) * self._count < _ONE_GROUP * first.num_rows
-            self._group = _ONE_GROUP if is_one else GROUP
+            is_one = self._weight(first, self._texts(first)) * self._count < ONE_GROUP * first.num_rows
+            self._group = ONE_GROUP if is_one else GROUP
         for start in range(0, part.num_rows, _LOOK):
             found += [start + end for end in self._look(part.slice(start, _LOOK))]
             if self._most is not None and self.size > self._most:
@@ -152,13 +151,20 @@ def frugal_pool() -> Any:
         return arrow.system_memory_pool()
 
 
+def release() -> None:
+    """Give back what Arrow's pools keep for later: what comes now is not of Arrow."""
+    for pool in (library("pyarrow").default_memory_pool(), frugal_pool()):
+        pool.release_unused()
+
+
 def steps(rows: int, convert: Callable[[int, int], Any]) -> Iterator[Any]:
-    """Convert rows from one place to another, as many at once as weigh little more than a group."""
+    """Convert rows from one place to another, as many at once as weigh little: of what may be one group, a few more."""
     start, step = 0, _FIRST
     while start < rows:
         part = convert(start, min(rows, start + step))
         start += part.num_rows
-        fitting = _STEP * part.num_rows // max(1, part.nbytes)
+        most = GROUP if part.nbytes * rows < ONE_GROUP * part.num_rows else GROUP // 4
+        fitting = most * part.num_rows // max(1, part.nbytes)
         step = max(1, min(step * _GROWTH, fitting))
         yield part
 

@@ -28,6 +28,8 @@ _REFUSED_NAMES = (
     "CredentialRetrievalError",
 )
 _TIMES = ("LastModified", "last_modified", "updated", "mtime", "created")
+# More is spooled to the disk: on its way there it is in memory twice.
+_SPOOLED = 4 * 1024**2
 # Large objects are uploaded in parts of which few are in memory, and read in one request: one version of them.
 _PARTS = {
     "s3": {"chunksize": 8 * 1024**2, "max_concurrency": 3},
@@ -55,7 +57,7 @@ class RemoteStorage:
     def draft(self, path: str) -> Generator[Sink]:
         import tempfile
 
-        with tempfile.SpooledTemporaryFile(MOST_IN_MEMORY) as spool:
+        with tempfile.SpooledTemporaryFile(_SPOOLED) as spool:
             yield _Spooled(spool)
             size = spool.tell()
             spool.seek(0)
