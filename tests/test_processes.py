@@ -9,9 +9,12 @@ import subprocess
 import sys
 from collections.abc import Callable
 from pathlib import Path
+from types import SimpleNamespace
 from typing import Any
 
 import pytest
+
+from handoff.storage import remote
 
 # Seconds that a program may take. One that hangs says where: each of its processes writes down what its threads do.
 DEADLINE = 40
@@ -159,6 +162,41 @@ join(*children)
 print("done")
 """
     )
+
+
+def test_a_fork_while_a_thread_holds_the_lock_on_the_loop(run: Callable[[str], None]) -> None:
+    """A child uses the store, though the parent was just about to make the event loop that fsspec's clients run on."""
+    run(
+        """
+import fsspec.asyn, s3fs
+held, done = threading.Event(), threading.Event()
+def hold():
+    with fsspec.asyn.get_lock():
+        held.set()
+        done.wait()
+thread = threading.Thread(target=hold)
+thread.start()
+held.wait()
+join(fork(check, "child"))
+done.set()
+thread.join()
+print("done")
+"""
+    )
+
+
+def test_a_child_frees_the_lock_only_where_it_is(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Where fsspec is not loaded, or amid its import, a child has nothing to free."""
+    freed: list[int] = []
+    for module, expected in (
+        (SimpleNamespace(reset_lock=lambda: freed.append(1)), [1]),
+        (SimpleNamespace(), []),
+        (None, []),
+    ):
+        monkeypatch.setitem(sys.modules, "fsspec.asyn", module)
+        remote._free_the_loop()
+        assert expected == freed
+        freed.clear()
 
 
 def test_pools_of_threads_share_a_store(run: Callable[[str], None]) -> None:
