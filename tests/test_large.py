@@ -150,7 +150,7 @@ def test_no_room_for_temporary_files_is_said(monkeypatch: pytest.MonkeyPatch) ->
             raise OSError(28, "No space left on device")
 
     with pytest.raises(UnreachableError, match="set TMPDIR"):
-        remote._Spooled(Full()).write(b"x")
+        remote._Spooled(Full(), lambda *_: None).write(b"x")
 
 
 def test_how_a_payload_is_cut_changes_nothing() -> None:

@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-import os
-import sys
 from collections.abc import Mapping
 from importlib import import_module
 from typing import Any, Final
@@ -26,15 +24,6 @@ _RECIPES: Final = {
     "gcs": "handoff.storage._gcs:GcsObjects",
     "azure": "handoff.storage._azure:AzureObjects",
 }
-
-
-def _unlock() -> None:
-    """Forget the lock of fsspec in a forked child, where a thread of the parent may have held it."""
-    if "fsspec.asyn" in sys.modules:
-        sys.modules["fsspec.asyn"].reset_lock()
-
-
-os.register_at_fork(after_in_child=_unlock)
 
 
 def make(root: str, options: Mapping[str, Any], patience: Patience) -> tuple[Any, Objects]:

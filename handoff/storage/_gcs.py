@@ -107,9 +107,8 @@ class GcsObjects(AnyObjects):
                 part = body.at(place, PART)
                 range_ = f"bytes {place}-{place + len(part) - 1}/{body.size}"
                 headers, answer = await self._ask("PUT", session, headers={"Content-Range": range_}, data=part)
-                place += len(part)
-                if "Range" in headers:  # as far as the store has it, which may be less than was sent
-                    place = int(headers["Range"].rpartition("-")[2]) + 1
+                # As far as the store has it, which may be less than was sent; of the last part, it need not say.
+                place = int(headers.get("Range", f"-{place + len(part) - 1}").rpartition("-")[2]) + 1
                 if place >= body.size:
                     return bytes(answer)
         except BaseException:
@@ -127,7 +126,8 @@ class GcsObjects(AnyObjects):
 
     async def fetch(self, key: str, file: IO[bytes], most: int) -> None:
         place, generation = 0, ""
-        for wait in (*_calls.WAITS, None):
+        waits = [*_calls.WAITS]
+        while True:
             params = {"alt": "media"} | ({"ifGenerationMatch": generation} if generation else {})
             headers = {"Range": f"bytes={place}-"} if place else {}
             try:
@@ -139,9 +139,9 @@ class GcsObjects(AnyObjects):
                         check_size(place, most)
                     return
             except Exception as error:
-                if wait is None or _faults.meaning(error) != "passing" or (place and not generation):
+                if not waits or _faults.meaning(error) != "passing" or (place and not generation):
                     raise
-            await asyncio.sleep(wait)
+            await asyncio.sleep(waits.pop(0))
 
     async def look(self, key: str) -> Standing | None:
         _, found = await self._ask("GET", self._url(key))

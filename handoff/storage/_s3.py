@@ -83,7 +83,8 @@ class S3Objects(AnyObjects):
 
     async def fetch(self, key: str, file: IO[bytes], most: int) -> None:
         place, tag = 0, ""
-        for wait in (*_calls.WAITS, None):
+        waits = [*_calls.WAITS]
+        while True:
             version = {"Range": f"bytes={place}-", "IfMatch": tag} if tag else {}
             found = await self._ask("get_object", key, **version)
             tag = found["ETag"]
@@ -93,7 +94,7 @@ class S3Objects(AnyObjects):
                     try:
                         piece = await asyncio.wait_for(body.read(_PIECE), self.patience.timeout)
                     except Exception as error:
-                        if wait is None or _faults.meaning(error) != "passing":
+                        if not waits or _faults.meaning(error) != "passing":
                             raise
                         if _faults.is_damage(error):  # which is told at the end: none of it is of use
                             place, tag = file.seek(0), ""
@@ -103,7 +104,7 @@ class S3Objects(AnyObjects):
                         return
                     place += file.write(piece)
                     check_size(place, most)
-            await asyncio.sleep(wait or 0)
+            await asyncio.sleep(waits.pop(0))
 
     async def look(self, key: str) -> Standing | None:
         found = await self._ask("head_object", key)

@@ -9,6 +9,7 @@ from __future__ import annotations
 import contextlib
 import os
 import secrets
+import sys
 from collections.abc import Callable, Coroutine, Generator, Iterator, Mapping, Sequence
 from typing import Any, Final, TypeVar
 
@@ -139,10 +140,10 @@ class RemoteStorage:
         for start in range(0, len(paths), AT_ONCE):
             keys = {self._full(path): path for path in paths[start : start + AT_ONCE]}
             try:
-                errors = self._call("", self._objects().delete_many(list(keys)))
-                failed |= {keys[key]: self._translate(keys[key], error) for key, error in errors.items()}
-            except HandoffError as error:
-                failed |= dict.fromkeys(keys.values(), error)
+                errors = self._run(self._objects().delete_many(list(keys)))
+            except Exception as error:  # noqa: BLE001 - as in _call: it is told of each
+                errors = dict.fromkeys(keys, error)
+            failed |= {keys[key]: self._translate(keys[key], error) for key, error in errors.items()}
         return failed
 
     def withdraw(self, path: str, attempt: int, begun: float) -> None:
@@ -247,6 +248,16 @@ class RemoteStorage:
             )
         name = f"{self.root.partition('://')[0]}://{bucket}"
         return UnreachableError(f"there is no bucket {name}", remedy="Create it, or mend the root", uri=self.root)
+
+
+def _free_the_loop() -> None:
+    # fsspec forgets in a child the loop of the parent, but not its lock on it, which another thread may have held.
+    asyn: Any = sys.modules.get("fsspec.asyn")
+    if hasattr(asyn, "reset_lock"):
+        asyn.reset_lock()
+
+
+os.register_at_fork(after_in_child=_free_the_loop)
 
 
 class _Spooled:
