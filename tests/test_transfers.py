@@ -73,3 +73,14 @@ def test_many_that_may_not_be_deleted_are_all_named(s3: dict[str, Any]) -> None:
     assert [address.path for address in addresses] == [
         error.uri.partition("refused/")[2] for error in caught.value.failures
     ]
+
+
+def test_a_large_put_that_may_not_be_is_refused(azure: dict[str, Any]) -> None:
+    """Where a part of a large put is refused, so is the put."""
+    import base64
+
+    key = base64.b64encode(b"handoff-test-secret-01").decode()
+    wrong = azure["connection_string"].replace(key, base64.b64encode(b"another-secret-0001").decode())
+    store = Store("abfs://bucket/refused", storage_options={"connection_string": wrong})
+    with pytest.raises(DeniedError):
+        store.put(VALUE, ADDRESS)

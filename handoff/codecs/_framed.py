@@ -5,7 +5,6 @@ from __future__ import annotations
 import abc
 import io
 from collections.abc import Callable
-from functools import cached_property
 
 from handoff import artifact
 from handoff.artifact import Buffer, Header, Sink
@@ -21,6 +20,7 @@ class Framed(abc.ABC):
     def __init__(self, size: int, weight: int) -> None:
         self.raw_size = size
         self.weight = weight
+        self._made: bytes | None = None
 
     @abc.abstractmethod
     def _at(self, start: int, end: int) -> Buffer:
@@ -37,8 +37,11 @@ class Framed(abc.ABC):
         else:
             artifact.write_frame(sink, self.raw_size, self._at)
 
-    @cached_property
+    # Not a cached_property: before Python 3.12 all instances share its lock, which a forked child would wait for.
+    @property
     def _frame(self) -> bytes:
-        frame = io.BytesIO()
-        artifact.write_frame(frame, self.raw_size, self._at)
-        return frame.getvalue()
+        if self._made is None:
+            frame = io.BytesIO()
+            artifact.write_frame(frame, self.raw_size, self._at)
+            self._made = frame.getvalue()
+        return self._made

@@ -10,7 +10,6 @@ import ast
 import math
 import struct
 import sys
-from functools import cached_property
 from importlib import import_module
 from typing import Any, Final
 
@@ -41,6 +40,7 @@ class Array(Framed):
     def __init__(self, array: Any, head: bytes) -> None:
         super().__init__(len(head) + array.nbytes, len(head) + array.nbytes)
         self._array = array
+        self._bytes = _bytes_of(array)
         self._head = head
 
     def preview(self) -> str:
@@ -61,10 +61,6 @@ class Array(Framed):
         first = start // size
         copied: bytes = self._array.flat[first : -(-end // size)].tobytes()
         return memoryview(copied)[start - first * size : end - first * size]
-
-    @cached_property
-    def _bytes(self) -> memoryview | None:
-        return _bytes_of(self._array)
 
 
 def encode(value: Any) -> Array:

@@ -2,13 +2,13 @@
 
 from __future__ import annotations
 
-import asyncio
 import base64
+import functools
 import io
 from typing import IO, Any
 
 from handoff.spool import Source
-from handoff.storage import Entry, Mark
+from handoff.storage import Entry, Mark, _calls
 from handoff.storage._objects import PART, AnyObjects, Standing, check_size, seconds
 
 _ATTEMPT, _TOKEN = "handoff_attempt", "handoff_token"
@@ -52,22 +52,15 @@ class AzureObjects(AnyObjects):
         from azure.storage.blob import BlobBlock
 
         size = max(PART, -(-body.size // _MOST_BLOCKS))
-        room = asyncio.Semaphore(_AT_ONCE)
 
         async def send(number: int) -> Any:
-            name = base64.b64encode(b"%08d" % number).decode()
-            async with room:
-                part = body.at(number * size, size)
-                # As bytes it would be sent in one go.
-                await self.patience.attempt(lambda: there.stage_block(name, io.BytesIO(part), len(part), **_ONCE))
+            name, part = base64.b64encode(b"%08d" % number).decode(), body.at(number * size, size)
+            # As bytes it would be sent in one go.
+            await self.patience.attempt(lambda: there.stage_block(name, io.BytesIO(part), len(part), **_ONCE))
             return BlobBlock(block_id=name)
 
-        try:
-            async with asyncio.TaskGroup() as group:
-                tasks = [group.create_task(send(number)) for number in range(-(-body.size // size))]
-        except ExceptionGroup as failed:
-            raise failed.exceptions[0] from None
-        return [task.result() for task in tasks]
+        numbers = range(-(-body.size // size))
+        return await _calls.side_by_side([functools.partial(send, number) for number in numbers], _AT_ONCE)
 
     async def get(self, key: str, start: int, end: int) -> bytes:
         async def read() -> bytes:
@@ -82,7 +75,7 @@ class AzureObjects(AnyObjects):
         stream = await self.patience.attempt(lambda: self._object(key).download_blob(max_concurrency=1, **_ONCE))
         check_size(stream.size, most)
         pieces = aiter(stream.chunks())
-        while piece := await asyncio.wait_for(anext(pieces, b""), self.patience.timeout):
+        while piece := await self.patience.once(anext(pieces, b"")):
             file.write(piece)
 
     async def look(self, key: str) -> Standing | None:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import random
 import threading
-from collections.abc import Awaitable, Callable, Coroutine
+from collections.abc import Awaitable, Callable, Coroutine, Sequence
 from typing import Any, Final, TypeVar, cast
 
 from handoff import cancellation
@@ -44,6 +44,44 @@ class Patience:
             await asyncio.sleep(rest)
         async with asyncio.timeout_at(deadline):
             return await request()
+
+    async def once(self, request: Awaitable[_T]) -> _T:
+        """Wait for one answer, such as the next piece of a body. Raises: TimeoutError."""
+        import asyncio
+
+        return await asyncio.wait_for(request, self.timeout)
+
+
+async def side_by_side(calls: Sequence[Callable[[], Awaitable[_T]]], width: int) -> list[_T]:
+    """Make calls, so many at once, and give their results in order. Raises: what one raised; the others are ended."""
+    import asyncio
+
+    room = asyncio.Semaphore(width)
+
+    async def in_turn(call: Callable[[], Awaitable[_T]]) -> _T:
+        async with room:
+            return await call()
+
+    try:
+        async with asyncio.TaskGroup() as group:
+            tasks = [group.create_task(in_turn(call)) for call in calls]
+    except ExceptionGroup as failed:
+        raise failed.exceptions[0] from None
+    return [task.result() for task in tasks]
+
+
+async def to_its_end(call: Coroutine[Any, Any, _T]) -> _T:
+    """Make a call that goes on where whoever waits for it is cancelled."""
+    import asyncio
+
+    return await asyncio.shield(call)
+
+
+async def pause(seconds: float) -> None:
+    """Wait before a request is made again."""
+    import asyncio
+
+    await asyncio.sleep(seconds)
 
 
 def wait_for(loop: Any, call: Coroutine[Any, Any, _T]) -> _T:

@@ -26,7 +26,13 @@ _RECIPES: Final = {
 }
 
 
-def make(root: str, options: Mapping[str, Any], patience: Patience) -> tuple[Any, Objects]:
+def recipe_of(protocol: str) -> Any:
+    """Give the class that uses the objects of a protocol's filesystem. Its library is not loaded yet."""
+    module, _, name = _RECIPES.get(_EXTRAS.get(protocol, ""), "").partition(":")
+    return getattr(import_module(module), name) if module else AnyObjects
+
+
+def make(root: str, kind: Any, options: Mapping[str, Any], patience: Patience) -> tuple[Any, Objects]:
     """Make the filesystem of a root and what uses its objects. Raises: `ConfigError`, `DependencyError`."""
     import fsspec  # type: ignore[import-untyped]  # it ships no types
 
@@ -44,7 +50,6 @@ def make(root: str, options: Mapping[str, Any], patience: Patience) -> tuple[Any
         raise DependencyError(
             f"{root} needs a library that is not installed", remedy=f"Install {package}", extra=extra
         ) from None
-    kind = _recipe(extra)
     asked = kind.options(options, is_async=found.async_impl)  # what a connection holds is read here
     try:
         filesystem = fsspec.filesystem(protocol, **asked)
@@ -55,10 +60,3 @@ def make(root: str, options: Mapping[str, Any], patience: Patience) -> tuple[Any
             remedy="Compare their names with the filesystem's arguments",
         ) from None
     return filesystem, kind(filesystem, patience)
-
-
-def _recipe(extra: str) -> Any:
-    if extra not in _RECIPES:
-        return AnyObjects
-    module, _, name = _RECIPES[extra].partition(":")
-    return getattr(import_module(module), name)

@@ -6,7 +6,6 @@ the end of a small body by text that the body may hold.
 
 from __future__ import annotations
 
-import asyncio
 import base64
 import contextlib
 import hashlib
@@ -112,7 +111,7 @@ class GcsObjects(AnyObjects):
                 if place >= body.size:
                     return bytes(answer)
         except BaseException:
-            await asyncio.shield(self._abort(session))
+            await _calls.to_its_end(self._abort(session))
             raise
 
     async def _abort(self, session: str) -> None:
@@ -141,7 +140,7 @@ class GcsObjects(AnyObjects):
             except Exception as error:
                 if not waits or _faults.meaning(error) != "passing" or (place and not generation):
                     raise
-            await asyncio.sleep(waits.pop(0))
+            await _calls.pause(waits.pop(0))
 
     async def look(self, key: str) -> Standing | None:
         _, found = await self._ask("GET", self._url(key))

@@ -3,11 +3,12 @@
 from __future__ import annotations
 
 import datetime as dt
+import functools
 from collections.abc import Mapping, Sequence
 from typing import IO, Any, Final, NamedTuple, Protocol
 
 from handoff.spool import Source
-from handoff.storage import Entry, Mark, _faults
+from handoff.storage import Entry, Mark, _calls, _faults
 from handoff.storage._calls import Patience
 
 #: Bytes of a part in which a large object is sent.
@@ -140,15 +141,7 @@ class AnyObjects:
             for key in keys:
                 await delete(key)
             return failed
-        import asyncio
-
-        room = asyncio.Semaphore(_AT_ONCE)
-
-        async def delete_in_turn(key: str) -> None:
-            async with room:
-                await delete(key)
-
-        await asyncio.gather(*map(delete_in_turn, keys))
+        await _calls.side_by_side([functools.partial(delete, key) for key in keys], _AT_ONCE)
         return failed
 
     async def has_bucket(self, bucket: str) -> bool:

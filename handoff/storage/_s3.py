@@ -2,8 +2,8 @@
 
 from __future__ import annotations
 
-import asyncio
 import contextlib
+import functools
 from collections.abc import Mapping, Sequence
 from typing import IO, Any
 
@@ -13,6 +13,7 @@ from handoff.storage._objects import PART, AnyObjects, Standing, check_size, sec
 
 _ATTEMPT, _TOKEN = "handoff-attempt", "handoff-token"
 _AT_ONCE = 3  # parts in memory
+_CONNECTIONS = 32  # for many at once; the client's own default is 10
 _MOST_PARTS = 10_000
 _IN_ONE = 16 * 1024**2
 _PIECE = 256 * 1024
@@ -26,7 +27,8 @@ class S3Objects(AnyObjects):
     @staticmethod
     def options(given: Mapping[str, Any], *, is_async: bool) -> dict[str, Any]:
         # The client tries once, since this library tries again by itself.
-        config = {"retries": {"total_max_attempts": 1}, **given.get("config_kwargs", {})}
+        config = {"max_pool_connections": _CONNECTIONS, "retries": {"total_max_attempts": 1}}
+        config |= given.get("config_kwargs", {})
         return {**AnyObjects.options(given, is_async=is_async), "config_kwargs": config}
 
     def __init__(self, filesystem: Any, patience: Any) -> None:
@@ -51,25 +53,23 @@ class S3Objects(AnyObjects):
             whole = {"Parts": [{"PartNumber": number, "ETag": tag} for number, tag in parts]}
             await self._ask("complete_multipart_upload", key, UploadId=upload, MultipartUpload=whole, **condition)
         except BaseException:
-            await asyncio.shield(self._abort(key, upload))
+            await _calls.to_its_end(self._abort(key, upload))
             raise
 
     async def _send(self, key: str, upload: str, body: Source) -> list[tuple[int, str]]:
         size = max(PART, -(-body.size // _MOST_PARTS))
-        room = asyncio.Semaphore(_AT_ONCE)
 
         async def send(number: int) -> tuple[int, str]:
-            async with room:
-                part = body.at((number - 1) * size, size)
-                sent = await self._ask("upload_part", key, UploadId=upload, PartNumber=number, Body=part)
-                return number, sent["ETag"]
+            part = body.at((number - 1) * size, size)
+            sent = await self._ask("upload_part", key, UploadId=upload, PartNumber=number, Body=part)
+            return number, sent["ETag"]
 
-        try:
-            async with asyncio.TaskGroup() as group:
-                tasks = [group.create_task(send(number)) for number in range(1, -(-body.size // size) + 1)]
-        except ExceptionGroup as failed:
-            raise failed.exceptions[0] from None
-        return [task.result() for task in tasks]
+        numbers = range(1, -(-body.size // size) + 1)
+        return await _calls.side_by_side([functools.partial(send, number) for number in numbers], _AT_ONCE)
+
+    async def _abort(self, key: str, upload: str) -> None:
+        with contextlib.suppress(Exception):  # the error that led here is the one to be told
+            await self._ask("abort_multipart_upload", key, UploadId=upload)
 
     async def get(self, key: str, start: int, end: int) -> bytes:
         async def read() -> bytes:
@@ -92,7 +92,7 @@ class S3Objects(AnyObjects):
                 check_size(place + found.get("ContentLength", 0), most)
                 while True:
                     try:
-                        piece = await asyncio.wait_for(body.read(_PIECE), self.patience.timeout)
+                        piece = await self.patience.once(body.read(_PIECE))
                     except Exception as error:
                         if not waits or _faults.meaning(error) != "passing":
                             raise
@@ -104,7 +104,7 @@ class S3Objects(AnyObjects):
                         return
                     place += file.write(piece)
                     check_size(place, most)
-            await asyncio.sleep(waits.pop(0))
+            await _calls.pause(waits.pop(0))
 
     async def look(self, key: str) -> Standing | None:
         found = await self._ask("head_object", key)
@@ -134,10 +134,6 @@ class S3Objects(AnyObjects):
         found = await self._ask("list_objects_v2", f"{bucket}/", Prefix=start, **more)
         listed = [Entry(f"{bucket}/{one['Key']}", seconds(one["LastModified"])) for one in found.get("Contents", ())]
         return listed, found.get("NextContinuationToken")
-
-    async def _abort(self, key: str, upload: str) -> None:
-        with contextlib.suppress(Exception):  # the error that led here is the one to be told
-            await self._ask("abort_multipart_upload", key, UploadId=upload)
 
 
 def _mark(metadata: dict[str, str]) -> Mark | None:

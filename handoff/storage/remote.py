@@ -16,7 +16,7 @@ from typing import Any, Final, TypeVar
 from handoff.artifact import Buffer
 from handoff.errors import DamagedError, DeniedError, HandoffError, MissingError, UnreachableError
 from handoff.spool import MOST_IN_MEMORY, Ranges, Source
-from handoff.storage import Draft, Entry, Mark, _faults, check_newest
+from handoff.storage import Draft, Entry, Mark, _faults, _filesystems, check_newest
 from handoff.storage._calls import Patience, wait_for
 from handoff.storage._objects import TooLarge
 
@@ -28,6 +28,7 @@ _SPOOLED = 4 * 1024**2
 _TRIES = 4
 #: The most objects that are deleted in one request.
 AT_ONCE: Final = 1_000
+_of_parents: list[Any] = []
 _REMEDIES: Final = {"denied": "Mend the permissions or the credentials", "clock": "Set the clock of this machine"}
 
 
@@ -38,9 +39,10 @@ class RemoteStorage:
         self.root = f"{protocol}://{prefix}"
         self._prefix = prefix
         self._options = options
+        # Now, and not amid the first call: a child that is forked while a thread imports would wait for it for ever.
+        self._recipe = _filesystems.recipe_of(protocol)
         self._patience = Patience(timeout)
         self._made: tuple[int, Any, Any] | None = None
-        self._parents: tuple[int, Any, Any] | None = None
 
     def uri(self, path: str) -> str:
         return f"{self.root}/{path}" if self._prefix else f"{self.root}{path}"
@@ -201,11 +203,9 @@ class RemoteStorage:
 
     def _made_here(self) -> tuple[Any, Any]:
         if self._made is None or self._made[0] != os.getpid():
-            from handoff.storage import _filesystems
-
             # A parent's is held on to in its child: letting it go would close the connections that both have.
-            self._parents = self._made
-            self._made = (os.getpid(), *_filesystems.make(self.root, self._options, self._patience))
+            _of_parents.append(self._made)
+            self._made = (os.getpid(), *_filesystems.make(self.root, self._recipe, self._options, self._patience))
         return self._made[1:]
 
     def _run(self, call: Coroutine[Any, Any, _T]) -> _T:
