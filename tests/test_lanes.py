@@ -192,7 +192,7 @@ def test_a_storage_that_refuses_is_not_asked_for_the_rest() -> None:
         with pytest.raises(kind) as caught:
             lanes.in_order(calls(100, call), width=4)
         assert few == (len(begun) < 20)
-        assert begun == [int(failure.address or "") for failure in caught.value.failures]
+        assert sorted(begun) == [int(failure.address or "") for failure in caught.value.failures]
         assert f"{len(begun)} of {len(begun)} failed" == str(caught.value).partition("\n")[0]
 
 
