@@ -417,3 +417,9 @@ def test_float_bits_are_kept(store: Store) -> None:
     """The payload of a NaN is kept to the bit."""
     nan = struct.unpack("<d", struct.pack("<Q", 0x7FF8_0000_DEAD_BEEF))[0]
     assert same([nan], store.get(store.put([nan], ADDRESS)))
+
+
+def test_a_class_that_names_no_module_is_refused(store: Store) -> None:
+    """A value of a class whose module is None is refused as any other that is not kept."""
+    with pytest.raises(EncodeError):
+        store.put(type("Nameless", (), {"__module__": None})(), ADDRESS)

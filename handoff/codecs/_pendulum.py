@@ -15,7 +15,7 @@ KINDS: Final[tuple[tuple[str, type[Any]], ...]] = (("Date", dt.date), ("Time", d
 
 def place_of(kind: type) -> int | None:
     """Give the place of a type in `KINDS`; None where it is none of them."""
-    if not kind.__module__.startswith("pendulum."):
+    if not str(kind.__module__).startswith("pendulum."):  # it may be None
         return None
     pendulum = sys.modules["pendulum"]
     return next((place for place, (name, _) in enumerate(KINDS) if getattr(pendulum, name) is kind), None)
