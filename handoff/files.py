@@ -147,7 +147,9 @@ def opens(wanted: Any) -> bool:
 
 def is_path(wanted: Any) -> bool:
     """Whether a reader asks for a path."""
-    return isinstance(wanted, type) and wanted.__module__.partition(".")[0] == "pathlib" and wanted.__name__ == "Path"
+    return (
+        isinstance(wanted, type) and str(wanted.__module__).partition(".")[0] == "pathlib" and wanted.__name__ == "Path"
+    )
 
 
 def is_name(name: str) -> bool:

@@ -31,7 +31,7 @@ def known_by(zone: dt.tzinfo | None) -> tuple[str, Any] | None:
         return "", zone.key
     if name_of(kind) == "pydantic_core.TzInfo":  # of each moment that a model has read from text
         return "pydantic", (zone.utcoffset(None) or dt.timedelta()) // _SECOND
-    if kind.__module__.startswith("pendulum."):
+    if str(kind.__module__).startswith("pendulum."):
         return _known_to_pendulum(zone)
     return None
 
