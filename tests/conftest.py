@@ -24,7 +24,7 @@ SECRETS = (servers.SECRET, b64encode(servers.SECRET.encode()).decode(), "hunter2
 
 COMMON = {"deadline": None, "suppress_health_check": [HealthCheck.too_slow, HealthCheck.function_scoped_fixture]}
 settings.register_profile("default", max_examples=100, **COMMON)
-settings.register_profile("ci", max_examples=150, print_blob=True, derandomize=True, **COMMON)
+settings.register_profile("ci", max_examples=100, print_blob=True, derandomize=True, **COMMON)
 settings.register_profile("nightly", max_examples=10_000, print_blob=True, **COMMON)
 settings.load_profile(os.environ.get("HYPOTHESIS_PROFILE", "ci" if os.environ.get("CI") else "default"))
 
