@@ -11,8 +11,8 @@ import numpy as np
 import pytest
 
 from benchmarks import faults
-from benchmarks.proxy import Proxy
-from handoff import Address, DamagedError, DeniedError, Store
+from benchmarks.proxy import Exchange, Proxy
+from handoff import Address, DamagedError, DeniedError, StaleError, Store
 from handoff.testing import same
 
 ADDRESS = Address("dag", "run", "task")
@@ -52,6 +52,27 @@ def test_a_large_transfer_that_is_damaged_once_is_done_again(store: Store, proxy
     proxy.clear()
     proxy.play("flip", faults.flip_down)
     assert same(VALUE, store.get(handoff))
+
+
+def test_an_overwrite_amid_an_interrupted_transfer_is_told(store: Store, proxy: Proxy) -> None:
+    """Where the version that was begun is gone when its rest is asked for, the handoff is stale and the new one is got."""
+    handoff = store.put(VALUE, ADDRESS)
+    again = Store(store.root, storage_options=store.storage_options, inline_limit=0)
+
+    def overwrite(exchange: Exchange) -> None:
+        answer = exchange.ask()
+        again.put(VALUE + 1, ADDRESS)
+        exchange.give(answer, 0.5)
+        exchange.reset()
+
+    for what in (ADDRESS, handoff):
+        proxy.clear()
+        proxy.play("overwrite", overwrite, verb="GET")
+        if what is handoff:
+            with pytest.raises(StaleError):
+                store.get(what)
+        else:
+            assert same(VALUE + 1, store.get(what))
 
 
 def test_an_object_that_was_emptied_is_damaged(s3: dict[str, Any], gcs: dict[str, Any], azure: dict[str, Any]) -> None:

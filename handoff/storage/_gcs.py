@@ -131,7 +131,8 @@ class GcsObjects(AnyObjects):
             headers = {"Range": f"bytes={place}-"} if place else {}
             try:
                 async with self._answer("GET", self._url(key), params, headers=headers) as answer:
-                    generation = generation or answer.headers.get(_GENERATION, "")
+                    begun, generation = generation, answer.headers.get(_GENERATION, "")
+                    _check_version(begun, generation)
                     check_size(place + (answer.content_length or 0), most)
                     async for piece in answer.content.iter_chunked(_PIECE):
                         place += file.write(piece)
@@ -167,6 +168,12 @@ class GcsObjects(AnyObjects):
     def _url(self, key: str) -> str:
         bucket, _, name = key.partition("/")
         return f"{self.filesystem.base}b/{quote(bucket)}/o/{quote(name, safe='')}"
+
+
+def _check_version(begun: str, found: str) -> None:
+    """Refuse the rest of another version: not every server looks at the condition."""
+    if begun not in ("", found):
+        raise Failure("ConditionNotMet", "another version stands there now")
 
 
 def _md5(body: Source) -> str:

@@ -11,7 +11,7 @@ import os
 import secrets
 import sys
 from collections.abc import Callable, Coroutine, Generator, Iterator, Mapping, Sequence
-from typing import Any, Final, TypeVar
+from typing import IO, Any, Final, TypeVar
 
 from handoff.artifact import Buffer
 from handoff.errors import DamagedError, DeniedError, HandoffError, MissingError, UnreachableError
@@ -110,11 +110,28 @@ class RemoteStorage:
 
         with tempfile.TemporaryFile(buffering=0) as file:
             try:
-                self._call(path, objects.fetch(key, file, most))
+                self._fetch(path, file, most)
             except TooLarge:
                 yield Source(b"", most)
                 return
             yield Source(file, file.tell())
+
+    def _fetch(self, path: str, file: IO[bytes], most: int) -> None:
+        """Fetch one version of an object; from its start where the one that was begun is overwritten meanwhile."""
+        tries = _TRIES
+        while True:
+            try:
+                self._run(self._objects().fetch(self._full(path), file, most))
+            except TooLarge:
+                raise
+            except Exception as error:  # as in _call
+                tries -= 1
+                if not tries or _faults.meaning(error) != "conflict":
+                    raise self._translate(path, error) from error
+                file.seek(0)
+                file.truncate()
+            else:
+                return
 
     @contextlib.contextmanager
     def place(self, path: str) -> Generator[Source]:
@@ -215,8 +232,6 @@ class RemoteStorage:
     def _call(self, path: str, call: Coroutine[Any, Any, _T]) -> _T:
         try:
             return self._run(call)
-        except TooLarge:
-            raise
         except Exception as error:  # client libraries raise errors of their own, which are no caller's business
             raise self._translate(path, error) from error
 
