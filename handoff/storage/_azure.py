@@ -46,16 +46,17 @@ class AzureObjects(AnyObjects):
             data = body.data()
             await self.patience.attempt(lambda: there.upload_blob(data, overwrite=True, **noted, **condition, **_ONCE))
             return
-        blocks = await self._send(there, body)
+        blocks = await self._send(there, body, mark.token)
         await self.patience.attempt(lambda: there.commit_block_list(blocks, **noted, **condition, **_ONCE))
 
-    async def _send(self, there: Any, body: Source) -> list[Any]:
+    async def _send(self, there: Any, body: Source, token: str) -> list[Any]:
         from azure.storage.blob import BlobBlock
 
         size = max(PART, -(-body.size // _MOST_BLOCKS))
 
         async def send(number: int) -> Any:
-            name, part = base64.b64encode(b"%08d" % number).decode(), body.at(number * size, size)
+            # Two writers' blocks wait beside the same object: none may take the place of another's.
+            name, part = base64.b64encode(f"{token}{number:08d}".encode()).decode(), body.at(number * size, size)
             # As bytes it would be sent in one go.
             await self.patience.attempt(lambda: there.stage_block(name, io.BytesIO(part), len(part), **_ONCE))
             return BlobBlock(block_id=name)
