@@ -27,6 +27,7 @@ EXAMPLES = Path(__file__).parent.parent / "docs" / "examples"
 ADDRESS = Address("flights", "2026-11-21", "extract")
 ROWS = [(n, n / 7) for n in range(5_000)]
 SQS_CAP = 1024 * 1024
+MOST_DELIVERIES = 4
 WORST_ESCAPE = 6  # bytes of ASCII that json.dumps writes for one byte of UTF-8, at the most
 numbers = itertools.count()
 
@@ -61,8 +62,11 @@ class Sqs:
     def __init__(self, example: Any, client: Any) -> None:
         self.example, self.client, name = example, client, f"q{next(numbers)}"
         self.dead = client.create_queue(QueueName=f"{name}-dead")["QueueUrl"]
+        arn = client.get_queue_attributes(QueueUrl=self.dead, AttributeNames=["QueueArn"])["Attributes"]["QueueArn"]
+        policy = json.dumps({"deadLetterTargetArn": arn, "maxReceiveCount": MOST_DELIVERIES})
         # What is received and not deleted is there again at once.
-        self.queue = client.create_queue(QueueName=name, Attributes={"VisibilityTimeout": "0"})["QueueUrl"]
+        attributes = {"VisibilityTimeout": "0", "RedrivePolicy": policy}
+        self.queue = client.create_queue(QueueName=name, Attributes=attributes)["QueueUrl"]
 
     def send(self, message: Any) -> None:
         self.client.send_message(QueueUrl=self.queue, MessageBody=message or " ")
@@ -80,7 +84,9 @@ class Sqs:
                 QueueUrl=self.dead, MaxNumberOfMessages=10, MessageAttributeNames=["All"]
             )
             for message in answer.get("Messages", []):
-                found[message["MessageId"]] = message["MessageAttributes"]["error"]["StringValue"], message["Body"]
+                # SQS gives no reason where it moves a message by its own policy.
+                why = message.get("MessageAttributes", {"error": {"StringValue": "LimitError"}})
+                found[message["MessageId"]] = why["error"]["StringValue"], message["Body"]
             if "Messages" not in answer:
                 return list(found.values())
 
@@ -265,6 +271,25 @@ def test_what_is_gone_goes_to_the_dead_letters(spoil: Any, error: str, queue: An
     queue.consume(lambda _, handoff: store.get(handoff))
     assert [(error, json.dumps(envelope))] == queue.dead_letters()
     assert 0 == queue.consume(lambda _, handoff: store.get(handoff))
+
+
+def test_a_message_that_kills_its_consumers_is_given_up(
+    queue: Any, store: Store, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """A message at which every consumer dies is delivered so many times, and then it is a dead letter."""
+    monkeypatch.setattr(queue.example, "MOST_DELIVERIES", MOST_DELIVERIES, raising=False)
+    envelope = store.put(ROWS, ADDRESS, inline_limit=0).to_json()
+    queue.publish(envelope)
+
+    def die(_: str, handoff: Handoff) -> None:
+        raise KeyboardInterrupt
+
+    for _ in range(MOST_DELIVERIES):
+        with pytest.raises(KeyboardInterrupt):
+            queue.consume(die)
+    queue.consume(die)
+    assert 0 == queue.consume(die)
+    assert [("LimitError", json.dumps(envelope))] == queue.dead_letters()
 
 
 def test_a_message_waits_for_its_storage(queue: Any, store: Store) -> None:

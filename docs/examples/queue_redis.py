@@ -12,9 +12,10 @@ from typing import Any
 from queue_sqs import LATER, key_of
 from redis import ResponseError
 
-from handoff import Handoff, HandoffError
+from handoff import Handoff, HandoffError, LimitError
 
 GROUP = "starters"  # each group is given every message, and its consumers share them
+MOST_DELIVERIES = 100
 
 
 def publish(redis: Any, stream: str, envelope: Any) -> None:
@@ -33,7 +34,10 @@ def consume(redis: Any, stream: str, name: str, act: Callable[[str, Handoff], No
     new = redis.xreadgroup(GROUP, name, {stream: ">"}, count=10)
     messages = left + (new[0][1] if new else [])
     for message_id, fields in messages:
+        (pending,) = redis.xpending_range(stream, GROUP, message_id, message_id, 1)
         try:
+            if pending["times_delivered"] > MOST_DELIVERIES:
+                raise LimitError("nobody could act on this message")
             handoff = Handoff.from_json(fields.get(b"handoff", b""))
             act(key_of(handoff), handoff)
         except LATER:
