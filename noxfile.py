@@ -21,7 +21,7 @@ PROJECT = nox.project.load_toml("pyproject.toml")
 EXTRAS = "arrow,azure,gcs,numpy,pandas,polars,s3,testing"
 AZURITE = "azurite@3.35.0"
 # What these see hangs on servers, not on the interpreter: they are run on one.
-ONCE = ("azure", "benchmarks", "faults", "gcs", "permissions", "requests", "restarts", "transfers")
+ONCE = ("azure", "benchmarks", "faults", "gcs", "permissions", "queues", "requests", "restarts", "transfers")
 # The libraries of tables at both ends of what is supported.
 TABLES = {
     "oldest": ("pandas==2.2.*", "polars==1.0.*", "pyarrow==18.*", "numpy<2.3"),
