@@ -19,7 +19,7 @@ from botocore.exceptions import ClientError
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from handoff import Address, Handoff, Store
+from handoff import Address, File, Handoff, Store
 from handoff.config import ENVELOPE_CAP, INLINE_LIMIT, MESSAGE_CAP
 from handoff.testing import same, values
 
@@ -54,6 +54,10 @@ OUTSIDE = [
         for name in ("dag_id", "run_id", "task_id", "key") for place in ("../../../etc/passwd", "/etc/passwd", "simplecache::file:///etc/passwd")
     ),
 ]  # fmt: skip
+
+
+class DeathError(BaseException):
+    """What ends a consumer amid its work."""
 
 
 class Sqs:
@@ -134,10 +138,10 @@ def test_a_message_that_comes_again_reads_the_same_value(queue: Any, store: Stor
 
     def die(key: str, handoff: Handoff) -> None:
         seen.append((key, store.get(handoff)))
-        raise KeyboardInterrupt
+        raise DeathError
 
     for _ in range(2):
-        with pytest.raises(KeyboardInterrupt):
+        with pytest.raises(DeathError):
             queue.consume(die)
     assert 1 == queue.consume(lambda key, handoff: seen.append((key, store.get(handoff))))
     assert 0 == queue.consume(die)
@@ -146,16 +150,13 @@ def test_a_message_that_comes_again_reads_the_same_value(queue: Any, store: Stor
     assert [] == queue.dead_letters()
 
 
-def test_the_key_is_of_the_hand_over(queue: Any, store: Store) -> None:
-    """A retry that publishes the same value has the same key; another value, or another run, has another."""
-    keys: list[str] = []
-    other = Address("flights", "2026-11-22", "extract")
-    sent = [
-        store.put(value, at, attempt=n, inline_limit=0)
-        for value, at, n in (("a", ADDRESS, 1), ("a", ADDRESS, 2), ("a", other, 1), ("b", other, 2))
-    ]
-    for handoff in sent:
-        queue.publish(handoff.to_json())
+def test_the_key_is_of_the_hand_over(queue: Any, store: Store, tmp_path: Path) -> None:
+    """A retry that publishes the same file has the same key; another file, or another run, has another."""
+    (tmp_path / "a").write_bytes(b"a")
+    (tmp_path / "b").write_bytes(b"b")
+    other, keys = Address("flights", "2026-11-22", "extract"), []
+    for name, at, attempt in (("a", ADDRESS, 1), ("a", ADDRESS, 2), ("a", other, 1), ("b", other, 2)):
+        queue.publish(store.put(File(tmp_path / name), at, attempt=attempt, inline_limit=0).to_json())
         assert 1 == queue.consume(lambda key, _: keys.append(key))
     assert keys[0] == keys[1]
     assert 3 == len(set(keys))
@@ -282,10 +283,10 @@ def test_a_message_that_kills_its_consumers_is_given_up(
     queue.publish(envelope)
 
     def die(_: str, handoff: Handoff) -> None:
-        raise KeyboardInterrupt
+        raise DeathError
 
     for _ in range(MOST_DELIVERIES):
-        with pytest.raises(KeyboardInterrupt):
+        with pytest.raises(DeathError):
             queue.consume(die)
     queue.consume(die)
     assert 0 == queue.consume(die)
