@@ -5,11 +5,12 @@ from __future__ import annotations
 import base64
 import functools
 import io
-from typing import IO, Any
+from typing import Any
 
 from handoff.spool import Source
 from handoff.storage import Entry, Mark, _calls
 from handoff.storage._objects import PART, AnyObjects, Standing, check_size, seconds
+from handoff.storage._spool import Spool
 
 _ATTEMPT, _TOKEN = "handoff_attempt", "handoff_token"
 _IN_ONE = 16 * 1024**2
@@ -70,13 +71,13 @@ class AzureObjects(AnyObjects):
 
         return await self.patience.attempt(read)
 
-    async def fetch(self, key: str, file: IO[bytes], most: int) -> None:
+    async def fetch(self, key: str, spool: Spool, most: int) -> None:
         # What follows the first request is bound to the version of it by the client.
         stream = await self.patience.attempt(lambda: self._object(key).download_blob(max_concurrency=1, **_ONCE))
         check_size(stream.size, most)
         pieces = aiter(stream.chunks())
         while piece := await self.patience.once(anext(pieces, b"")):
-            file.write(piece)
+            spool.write(piece)
 
     async def look(self, key: str) -> Standing | None:
         found = await self.patience.attempt(lambda: self._object(key).get_blob_properties(**_ONCE))
