@@ -5,10 +5,14 @@ The pages are written for readers on a code host, and docstrings for readers of 
 
 from __future__ import annotations
 
+import builtins
 import re
 import tomllib
 from pathlib import Path
 from typing import Any
+
+from docutils import nodes
+from sphinx.addnodes import pending_xref
 
 import handoff
 
@@ -19,10 +23,9 @@ release = tomllib.loads(Path(__file__).parents[1].joinpath("pyproject.toml").rea
 extensions = ["myst_parser", "sphinx.ext.autodoc"]
 nitpicky = True
 # What does not belong to this project is not looked up: the build asks no network.
-nitpick_ignore_regex = [("py:.*", r"(?!handoff\b).*")]
+# Nor are type variables, and what a with statement gives, which is no public name.
+nitpick_ignore_regex = [("py:.*", r"(?!handoff\b).*"), ("py:class", r"handoff\.\w+\.(_T|[A-Z]|Run)")]
 exclude_patterns = ["_build"]
-# A page that another branch brings takes its place by its pattern, and is not missed before.
-suppress_warnings = ["toc.empty_glob"]
 
 myst_heading_anchors = 4
 myst_enable_extensions = ["colon_fence"]
@@ -51,6 +54,8 @@ html_css_files = ["site.css"]
 linkcheck_timeout = 20
 linkcheck_retries = 2
 
+# Pages of work that is under way.
+_COMING = ("retention", "sight", "cli")
 _NAME = re.compile(r"(?<![`:])`(?P<name>[A-Za-z_.]+)`(?!`)")
 _PART = re.compile(r"(?:^|(?<=[.;] ))(Arguments|Guarantees|Raises): ", re.MULTILINE)
 
@@ -72,6 +77,22 @@ def write_out(_app: object, _what: str, name: str, _documented: object, _options
     lines[:] = _PART.sub(r"\n\n**\1**: ", text).splitlines()
 
 
+def leave_builtins(_app: object, doctree: Any) -> None:
+    """Take ``list`` and ``type`` in a signature for what they are, and not for a method or an attribute of that name."""
+    for node in list(doctree.findall(pending_xref)):
+        if node["refdomain"] == "py" and node["reftarget"] in vars(builtins):
+            node.replace_self(nodes.Text(node["reftarget"]))
+
+
+def leave_out_the_coming(_app: object, page: str, source: list[str]) -> None:
+    """Name no page that is not there yet."""
+    if page == "index":
+        absent = [name for name in _COMING if not Path(__file__).with_name(f"{name}.md").exists()]
+        source[0] = "\n".join(line for line in source[0].splitlines() if line not in absent)
+
+
 def setup(app: Any) -> None:
-    """Have docstrings written out as they are read."""
+    """Have docstrings written out as they are read, and pages as they are found."""
     app.connect("autodoc-process-docstring", write_out)
+    app.connect("doctree-read", leave_builtins)
+    app.connect("source-read", leave_out_the_coming)
