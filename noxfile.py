@@ -14,7 +14,7 @@ os.environ["UV_PYTHON_DOWNLOADS"] = "never"
 nox.needs_version = ">=2025.2.9"
 nox.options.default_venv_backend = "uv"
 nox.options.reuse_existing_virtualenvs = True
-nox.options.sessions = ["check", "tests", "tables", "wheel", "airflow"]
+nox.options.sessions = ["check", "docs", "tests", "tables", "wheel", "airflow"]
 
 SUPPORTED = ("3.11", "3.12", "3.13")
 PROJECT = nox.project.load_toml("pyproject.toml")
@@ -81,6 +81,15 @@ def check(session: nox.Session) -> None:
     session.run("mypy")
     session.run("pyright")
     session.run("lint-imports", "--no-logo", silent=True)
+
+
+@nox.session
+def docs(session: nox.Session) -> None:
+    """Build the documentation into build/docs, with warnings as errors; `-- --external` asks for links abroad."""
+    session.install("-e", ".", *group("docs"))
+    builder = ["linkcheck"] if "--external" in session.posargs else ["html"]
+    strict = ["--nitpicky", "--fail-on-warning", "--keep-going", "--quiet", "--fresh-env"]
+    session.run("sphinx-build", *strict, "--builder", *builder, "docs", "build/docs")
 
 
 @nox.session

@@ -17,7 +17,7 @@ from sphinx.addnodes import pending_xref
 import handoff
 
 project = "handoff"
-copyright = "the authors of handoff"  # noqa: A001 - Sphinx's own word
+copyright = "the authors of handoff"
 release = tomllib.loads(Path(__file__).parents[1].joinpath("pyproject.toml").read_text())["project"]["version"]
 
 extensions = ["myst_parser", "sphinx.ext.autodoc"]
@@ -28,14 +28,10 @@ nitpick_ignore_regex = [("py:.*", r"(?!handoff\b).*"), ("py:class", r"handoff\.\
 exclude_patterns = ["_build"]
 
 myst_heading_anchors = 4
-myst_enable_extensions = ["colon_fence"]
-# Blocks of JSON with … in them, and records of what a terminal showed, are no programs.
-highlight_options = {"default": {"stripnl": False}}
 
 autodoc_mock_imports = ["airflow"]
 autodoc_member_order = "bysource"
 autodoc_default_options = {"members": True, "inherited-members": "Struct,PathLike,Protocol,object"}
-autodoc_type_aliases: dict[str, str] = {}
 python_use_unqualified_type_names = True
 python_maximum_signature_line_length = 80
 add_module_names = False
@@ -61,7 +57,7 @@ _PART = re.compile(r"(?:^|(?<=[.;] ))(Arguments|Guarantees|Raises): ", re.MULTIL
 
 
 def _linked(name: str, owner: type | None) -> str:
-    """Give what a name between single backticks refers to: a public name, a member of the class it stands in, or itself."""
+    """Give what a name between single backticks is: a public one, a member of the class that it stands in, or text."""
     if name in handoff.__all__:
         return f":py:obj:`~handoff.{name}`"
     if owner is not None and hasattr(owner, name):
@@ -78,7 +74,7 @@ def write_out(_app: object, _what: str, name: str, _documented: object, _options
 
 
 def leave_builtins(_app: object, doctree: Any) -> None:
-    """Take ``list`` and ``type`` in a signature for what they are, and not for a method or an attribute of that name."""
+    """Take ``list`` and ``type`` in a signature for what they are, and not for a member of that name."""
     for node in list(doctree.findall(pending_xref)):
         if node["refdomain"] == "py" and node["reftarget"] in vars(builtins):
             node.replace_self(nodes.Text(node["reftarget"]))
