@@ -18,7 +18,7 @@ from handoff.errors import as_one
 from handoff.lanes import MOST_BYTES, WIDTH
 from handoff.parcel import Parcel
 from handoff.spool import MOST_IN_MEMORY
-from handoff.storage import Storage
+from handoff.storage import Entry, Storage
 
 _T = TypeVar("_T")
 
@@ -131,7 +131,7 @@ class Many(Single):
         self._delete([address.path for address in addresses])
 
     def _delete(self, paths: Sequence[str]) -> None:
-        failed = self._storage.delete_many(paths)
+        failed = self._storage.delete_many([Entry(path) for path in paths])
         if failed:
             raise as_one([*failed.values()], len(paths))
 
@@ -165,7 +165,7 @@ class Many(Single):
         stored = {handoff.address.path for handoff in kept.values() if isinstance(handoff, Stored)}
         names = {place.path.rpartition("/")[2] for place in (at, *kept)}
         folder = addresses.folder_of(at.dag_id, at.run_id, at.task_id, at.map_index)
-        found = [path for path, _ in self._storage.list(folder) if path not in stored]
+        found = [entry.path for entry in self._storage.list(folder) if entry.path not in stored]
         left = [path for path in found if path.rpartition("/")[2] in names and not attempts.has_written_path(at, path)]
         # Each by itself: what a newer attempt wrote stays.
         withdraw, begun = self._storage.withdraw, attempts.begun(at)

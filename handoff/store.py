@@ -82,6 +82,11 @@ class Store(Awaited):
         return self._inline_limit
 
     @property
+    def max_size(self) -> int:
+        """The most bytes of an artifact, at rest or decompressed."""
+        return self._max_size
+
+    @property
     def storage_options(self) -> dict[str, Any]:
         """The options of the filesystem, for engines that read artifacts in place. They may hold credentials.
 
@@ -176,8 +181,8 @@ class Store(Awaited):
         Objects that stand at no handoff address are passed over. Raises: `DeniedError`, `UnreachableError`.
         """
         folder = "" if dag_id is None else addresses.folder_of(dag_id, run_id, task_id)
-        for path, _ in self._storage.list(folder):
-            found = self._address_at(path)
+        for entry in self._storage.list(folder):
+            found = address_at(self._storage, entry.path, self._max_size)
             if found is not None and run_id in (None, found.run_id) and task_id in (None, found.task_id):
                 yield found
 
@@ -190,8 +195,8 @@ class Store(Awaited):
         folder = addresses.folder_of(dag_id)
         end = Address(dag_id, "run", task_id, map_index, key).path.split("/", 2)[2]
         entries = [entry for entry in self._storage.list(folder) if entry.path.split("/", 2)[2:] == [end]]
-        for path, _ in sorted(entries, key=lambda entry: (entry.modified, entry.path), reverse=True):
-            found = self._address_at(path)
+        for entry in sorted(entries, key=lambda entry: (entry.modified, entry.path), reverse=True):
+            found = address_at(self._storage, entry.path, self._max_size)
             if found is not None:
                 return found
         raise MissingError(
@@ -282,20 +287,6 @@ class Store(Awaited):
             attempt=handoff.attempt,
         )
 
-    def _address_at(self, path: str) -> Address | None:
-        if not addresses.may_be_path(path):
-            return None
-        try:
-            return Address.from_path(path)
-        except ConfigError:
-            pass  # an id is shortened, so that only the header knows it; or it is no path of ours
-        try:
-            with self._storage.source(path, self._max_size) as source:
-                found = parcel.address_of(source)
-        except (DamagedError, MissingError, DependencyError):
-            return None
-        return found if found.path == path else None
-
     def _check_size(self, at: Address, size: int) -> None:
         if size > self._max_size:
             with self._placed(at):
@@ -316,3 +307,28 @@ class Store(Awaited):
             error.args = (f"{uri}: {error}",)
             error.address, error.uri = at.path, uri
             raise
+
+
+def storage_of(store: Store) -> Storage:
+    """Give the objects below a store's root, for what works on them as they are."""
+    return store._storage  # noqa: SLF001 - its own room
+
+
+def address_at(storage: Storage, path: str, most: int) -> Address | None:
+    """Give the address whose artifact stands at a path; None where none does.
+
+    Arguments: ``most``, the largest artifact that is read where an id is too long to stand in the path, so that only
+    the header knows it.
+    """
+    if not addresses.may_be_path(path):
+        return None
+    try:
+        return Address.from_path(path)
+    except ConfigError:
+        pass  # an id is shortened; or it is no path of ours
+    try:
+        with storage.source(path, most) as source:
+            found = parcel.address_of(source)
+    except (DamagedError, MissingError, DependencyError):
+        return None
+    return found if found.path == path else None

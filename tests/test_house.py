@@ -38,7 +38,7 @@ WITH_EXTRAS = (
     "storage/_s3.py", "storage/_gcs.py", "storage/_azure.py", "integrations/", "testing.py", "frames.py", "parts.py", "codecs/_nested.py",
     "codecs/array.py", "codecs/table.py", "codecs/_arrow.py", "codecs/_cells.py", "codecs/_index.py", "codecs/_ipc.py",
     "codecs/_libraries.py", "codecs/_objects.py", "codecs/_pandas.py", "codecs/_parquet.py", "codecs/_polars.py", "codecs/_rows.py",
-    "codecs/_columns.py", "codecs/_records.py", "hints.py", "records/", "connections.py", "codecs/_pendulum.py", "codecs/_zones.py",
+    "codecs/_columns.py", "codecs/_records.py", "hints.py", "records/", "connections.py", "retention/", "codecs/_pendulum.py", "codecs/_zones.py",
 )  # fmt: skip
 PUBLIC = [
     "Address", "ConfigError", "DamagedError", "DeniedError", "DependencyError", "EncodeError", "EnvelopeError", "File", "Handoff",

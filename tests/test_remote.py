@@ -17,7 +17,7 @@ import pytest
 from fsspec.asyn import AsyncFileSystem
 
 from handoff import Address, ConfigError, DeniedError, DependencyError, MissingError, Store, UnreachableError
-from handoff.storage import _calls, open_storage
+from handoff.storage import Entry, _calls, open_storage
 from handoff.testing import StoreContract
 
 ADDRESS = Address("dag", "run", "task")
@@ -162,7 +162,7 @@ def test_each_object_that_is_not_deleted_is_named(bucket: type[Bucket]) -> None:
             raise PermissionError(path)
 
     bucket.fault = staticmethod(fault)
-    failed = storage.delete_many(["a", "b", "c", "not there"])
+    failed = storage.delete_many([Entry(name) for name in ("a", "b", "c", "not there")])
     assert {"b": DeniedError} == {path: type(error) for path, error in failed.items()}
     assert ["bucket/b"] == [*bucket.objects]
 

@@ -11,16 +11,17 @@ import os
 import secrets
 import sys
 from collections.abc import Callable, Coroutine, Generator, Iterator, Mapping, Sequence
-from typing import IO, Any, Final, TypeVar
+from typing import IO, Any, Final, TypeAlias, TypeVar
 
 from handoff.artifact import Buffer
-from handoff.errors import DamagedError, DeniedError, HandoffError, MissingError, UnreachableError
+from handoff.errors import DamagedError, DeniedError, HandoffError, MissingError, StaleError, UnreachableError
 from handoff.spool import MOST_IN_MEMORY, Ranges, Source
 from handoff.storage import Draft, Entry, Mark, _faults, _filesystems, check_newest
 from handoff.storage._calls import Patience, wait_for
 from handoff.storage._objects import TooLarge
 
 _T = TypeVar("_T")
+_Act: TypeAlias = Callable[[Sequence[Entry]], Coroutine[Any, Any, dict[str, Exception]]]
 
 # More is spooled to the disk: on its way there it is in memory twice.
 _SPOOLED = 4 * 1024**2
@@ -154,16 +155,29 @@ class RemoteStorage:
             return False
         return True
 
-    def delete_many(self, paths: Sequence[str]) -> dict[str, HandoffError]:
+    def delete_many(self, entries: Sequence[Entry]) -> dict[str, HandoffError]:
+        return self._each(entries, self._objects().delete_many)
+
+    def discard(self, entries: Sequence[Entry]) -> dict[str, HandoffError]:
+        return self._each(entries, self._objects().abort_many)
+
+    def _each(self, entries: Sequence[Entry], act: _Act) -> dict[str, HandoffError]:
         failed: dict[str, HandoffError] = {}
-        for start in range(0, len(paths), AT_ONCE):
-            keys = {self._full(path): path for path in paths[start : start + AT_ONCE]}
+        for start in range(0, len(entries), AT_ONCE):
+            some = [one._replace(path=self._full(one.path)) for one in entries[start : start + AT_ONCE]]
             try:
-                errors = self._run(self._objects().delete_many(list(keys)))
+                errors = self._run(act(some))
             except Exception as error:  # noqa: BLE001 - as in _call: it is told of each
-                errors = dict.fromkeys(keys, error)
-            failed |= {keys[key]: self._translate(keys[key], error) for key, error in errors.items()}
+                errors = dict.fromkeys((one.path for one in some), error)
+            for key, found in errors.items():
+                path = key[len(self._full("")) :]
+                is_changed = _faults.meaning(found) == "conflict"
+                failed[path] = self._changed(path) if is_changed else self._translate(path, found)
         return failed
+
+    def _changed(self, path: str) -> HandoffError:
+        uri = self.uri(path)
+        return StaleError(f"{uri} was written anew since it was listed", remedy="List it again", address=path, uri=uri)
 
     def withdraw(self, path: str, attempt: int, begun: float) -> None:
         if self._objects().has_conditions:
@@ -187,10 +201,23 @@ class RemoteStorage:
                 found, token = self._call(folder, self._objects().page(prefix, token))
             except MissingError:
                 return
-            for key, modified in found:
-                yield Entry(key[start:], modified)
+            for entry in found:
+                yield entry._replace(path=entry.path[start:])
             if token is None:
                 return
+
+    def leftovers(self) -> Iterator[Entry]:
+        start, token = len(self._full("")), None
+        while True:
+            found, token = self._call("", self._objects().uploads(self._full(""), token))
+            for entry in found:
+                yield entry._replace(path=entry.path[start:])
+            if token is None:
+                return
+
+    def now(self) -> float:
+        found: float = self._call("", self._objects().now(self._full("").partition("/")[0]))
+        return found
 
     def modified(self, path: str) -> str:
         import datetime as dt
