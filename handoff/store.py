@@ -311,7 +311,7 @@ class Store(Awaited):
 
 def storage_of(store: Store) -> Storage:
     """Give the objects below a store's root, for what works on them as they are."""
-    return store._storage  # noqa: SLF001 - its own room
+    return store._storage  # noqa: SLF001 # pyright: ignore[reportPrivateUsage] - it is of this room
 
 
 def address_at(storage: Storage, path: str, most: int) -> Address | None:

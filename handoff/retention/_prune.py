@@ -62,8 +62,8 @@ def prune(
     What meets every condition that is given is removed. Arguments: ``older_than``, which was last written longer ago
     than this; ``keep_runs``, which is not of the latest so many runs of its DAG, by the newest artifact of each run
     (the DAG's other tasks count); the ids, which is of that DAG, run or task; ``leftovers``, remove as well what
-    killed writers left more than a day ago, or than a time given here; alone, it removes nothing else; ``tell``, what
-    is called after each thousand with how far it is.
+    killed writers left anywhere below the root more than a day ago, or than a time given here: alone, it removes
+    nothing else; ``tell``, what is called after each thousand with how far it is.
 
     Guarantees: nothing is removed that stands at no handoff address, is pinned, is of a time that the store does not
     know, or was written since this call began, by the storage's clock. What a writer replaces meanwhile is not
@@ -73,7 +73,7 @@ def prune(
     Raises: `ConfigError` where no condition is given; `DeniedError`, `UnreachableError` where the store cannot be
     listed, or refuses all of a page.
     """
-    scope = Scope(dag_id, run_id, task_id)
+    scope = Scope(dag_id, run_id, task_id).checked()
     _check(older_than, keep_runs, leftovers)
     is_of_artifacts = older_than is not None or keep_runs is not None or any(part is not None for part in scope)
     if not is_of_artifacts and leftovers is False:

@@ -13,6 +13,7 @@ import sys
 from collections.abc import Callable, Coroutine, Generator, Iterator, Mapping, Sequence
 from typing import IO, Any, Final, TypeAlias, TypeVar
 
+from handoff.address import may_be_path
 from handoff.artifact import Buffer
 from handoff.errors import DamagedError, DeniedError, HandoffError, MissingError, StaleError, UnreachableError
 from handoff.spool import MOST_IN_MEMORY, Ranges, Source
@@ -211,7 +212,8 @@ class RemoteStorage:
         while True:
             found, token = self._call("", self._objects().uploads(self._full(""), token))
             for entry in found:
-                yield entry._replace(path=entry.path[start:])
+                if may_be_path(entry.path[start:]):  # else it is somebody else's
+                    yield entry._replace(path=entry.path[start:])
             if token is None:
                 return
 
