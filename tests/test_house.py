@@ -41,9 +41,9 @@ WITH_EXTRAS = (
     "codecs/_columns.py", "codecs/_records.py", "hints.py", "records/", "connections.py", "codecs/_pendulum.py", "codecs/_zones.py",
 )  # fmt: skip
 PUBLIC = [
-    "Address", "ConfigError", "DamagedError", "DeniedError", "DependencyError", "EncodeError", "EnvelopeError", "File", "Handoff",
+    "Address", "ConfigError", "DamagedError", "DeniedError", "DependencyError", "EncodeError", "EnvelopeError", "Event", "File", "Handoff",
     "HandoffError", "IdentityError", "Inline", "LimitError", "MismatchError", "MissingError", "StaleError", "Store", "Stored", "SupersededError",
-    "UnreachableError", "default_store", "gather", "offload", "run",
+    "UnreachableError", "default_store", "gather", "observe", "offload", "run",
 ]  # fmt: skip
 
 

@@ -92,8 +92,11 @@ class Storage(Protocol):
         """Remove objects, and give for each that was not why; that one is not there is no failure."""
         ...
 
-    def withdraw(self, path: str, attempt: int, begun: float) -> None:
-        """Remove what an earlier attempt left. Raises: `SupersededError` where it is of a newer one; as `delete`."""
+    def withdraw(self, path: str, attempt: int, begun: float) -> bool:
+        """Remove what an earlier attempt left; False as `delete`.
+
+        Raises: `SupersededError` where it is of a newer one; as `delete`.
+        """
         ...
 
     def exists(self, path: str) -> bool:

@@ -108,7 +108,7 @@ class LocalStorage:
                 failed[path] = error
         return failed
 
-    def withdraw(self, path: str, attempt: int, begun: float) -> None:
+    def withdraw(self, path: str, attempt: int, begun: float) -> bool:
         folder, name = os.path.split(path)
         try:
             with self._translated(path), self._folder(folder) as parent, _locked(parent):
@@ -116,7 +116,8 @@ class LocalStorage:
                 os.unlink(name, dir_fd=parent)
                 os.fsync(parent)
         except MissingError:
-            pass
+            return False
+        return True
 
     def exists(self, path: str) -> bool:
         return self._status(path) is not None

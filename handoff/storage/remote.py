@@ -165,13 +165,13 @@ class RemoteStorage:
             failed |= {keys[key]: self._translate(keys[key], error) for key, error in errors.items()}
         return failed
 
-    def withdraw(self, path: str, attempt: int, begun: float) -> None:
+    def withdraw(self, path: str, attempt: int, begun: float) -> bool:
         if self._objects().has_conditions:
             there = self._standing(path)
             if there is None:
-                return
+                return False
             check_newest(there.mark, there.modified, attempt, begun, self.uri(path))
-        self.delete(path)
+        return self.delete(path)
 
     def exists(self, path: str) -> bool:
         try:
