@@ -164,6 +164,13 @@ def bench_fan_in(session: nox.Session) -> None:
 
 
 @nox.session
+def bench_pruning(session: nox.Session) -> None:
+    """Measure a prune of 10,000 and of 100,000 artifacts on S3, and one while others write: some 10 minutes."""
+    session.install("-e", ".[s3]", *group("bench"))
+    session.run("python", "-m", "benchmarks.pruning", *session.posargs)
+
+
+@nox.session
 @nox.parametrize("python", airflows())
 def bench_airflow(session: nox.Session) -> None:
     """Measure mapped tasks under a real scheduler, and the XCom backend beside Airflow's own: some 15 minutes."""
