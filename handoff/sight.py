@@ -46,13 +46,13 @@ def tell(event: Event) -> None:
     _tell_observers(event)
     if event.action != "put" and not event.is_inline:
         _audit(event)
-    group, alone = _group.get(), Tally(event)
+    group = _group.get()
     if group is not None:
         # What is done in one go is one line for people, and each of it one for whoever looks closer.
         group.add(event)
-        _say(_DEBUG, lambda: alone.line(event.seconds))
+        _say(_DEBUG, lambda: Tally(event).line(event.seconds))
     else:
-        _say_all(alone, _DEBUG if event.is_inline else _INFO, event.seconds)
+        _say_all(Tally(event), _DEBUG if event.is_inline else _INFO, event.seconds)
 
 
 def is_heard() -> bool:

@@ -119,7 +119,7 @@ def delete_many(storage: Storage, addresses: Iterable[Address]) -> dict[str, Han
     began = time.perf_counter()
     errors = storage.delete_many([*places])
     for path, address in places.items():
-        _tell("delete", storage, began, address=address, outcome=_outcome(errors.get(path)))
+        _tell("delete", storage, began, address=address, outcome=name_of(errors.get(path)))
     return errors
 
 
@@ -133,7 +133,12 @@ def withdraw(storage: Storage, path: str, attempt: int, begun: float) -> None:
 
 def failed(action: Action, storage: Storage, at: Address, error: BaseException, began: float, **facts: Any) -> None:
     """Tell of a call that failed."""
-    _tell(action, storage, began, address=at, outcome=_outcome(error), **facts)
+    _tell(action, storage, began, address=at, outcome=name_of(error), **facts)
+
+
+def name_of(error: BaseException | None) -> str:
+    """Give the outcome that an error is: its name in small letters, without Error; of none, ok."""
+    return OK if error is None else type(error).__name__.removesuffix("Error").lower()
 
 
 @contextlib.contextmanager
@@ -143,7 +148,7 @@ def _told(action: Action, storage: Storage, before: float = 0, **facts: Any) -> 
     try:
         yield facts
     except BaseException as error:
-        facts["outcome"] = _outcome(error)
+        facts["outcome"] = name_of(error)
         raise
     finally:
         if facts.get("outcome", OK):
@@ -165,7 +170,3 @@ def _facts_of(x: object) -> dict[str, Any]:
     if isinstance(x, Stored):
         return facts | {"address": x.address, "size": x.size, "attempt": x.attempt}
     return facts | {"size": len(cast("Inline", x).data), "is_inline": True}
-
-
-def _outcome(error: BaseException | None) -> str:
-    return OK if error is None else type(error).__name__.removesuffix("Error").lower()

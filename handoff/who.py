@@ -52,7 +52,8 @@ def asked() -> Who:
     known: dict[str, Any] = {name: getattr(task, name, None) for name in Who.__struct_fields__}
     known["attempt"] = known["attempt"] or getattr(task, "try_number", None)
     # What an orchestrator says is not always what it should be.
-    return Who(**{name: value for name, value in known.items() if type(value) is _TYPES[name]})
+    known = {name: value for name, value in known.items() if type(value) is _TYPES[name]}
+    return Who(**known)
 
 
 def instance() -> Any:

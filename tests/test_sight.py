@@ -35,6 +35,7 @@ from handoff import (
     run,
     sight,
 )
+from handoff.cancellation import Cancelled
 from handoff.who import Who
 
 LARGE = ["row"] * 30_000
@@ -187,6 +188,7 @@ def test_a_table_is_known_by_its_address(store: Store, events: list[Event]) -> N
     assert ["put", "get", "scan", "get"] == [event.action for event in events]
     known = ("table", "pandas.DataFrame", handoff.raw_size, handoff.size)
     as_file = ("file", "handoff.File", handoff.size, handoff.size)
+    sight.note(*as_file)  # where nobody asked, nothing becomes of it
     assert [known, known, known, as_file] == [(one.codec, one.type, one.raw_size, one.size) for one in events]
 
 
@@ -265,6 +267,22 @@ def test_a_failure_is_an_event(store: Store, name: str) -> None:
     assert expected == sorted(f"{event.action} {event.outcome}".removesuffix(" ok") for event in told)
 
 
+def test_what_nobody_awaits_any_more_is_an_event(
+    store: Store, events: list[Event], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """A put that is ended with its task is told as cancelled, alone and among many."""
+
+    def cancelled(*_: Any) -> None:
+        raise Cancelled
+
+    monkeypatch.setattr("handoff.cancellation.check", cancelled)
+    with pytest.raises(Cancelled):
+        store.put(1, AT, inline_limit=0)
+    with pytest.raises(Cancelled):
+        store.put_many([1], AT, inline_limit=0)
+    assert [("put", "cancelled")] * 2 == [(event.action, event.outcome) for event in events]
+
+
 def test_deletes_that_fail_are_events(store: Store, events: list[Event], monkeypatch: pytest.MonkeyPatch) -> None:
     """One that is refused is told, alone and among many, of which each is an event."""
 
@@ -319,9 +337,18 @@ def test_airflow_says_who(store: Store, events: list[Event], monkeypatch: pytest
     module.get_current_context = lambda: {"ti": found}
     monkeypatch.setitem(sys.modules, "airflow.sdk", module)
     store.put(1, AT)
+
+    def raises() -> Any:
+        raise RuntimeError
+
+    outside: Any = ModuleType("airflow.operators.python")
+    outside.get_current_context = raises
+    monkeypatch.setitem(sys.modules, "airflow.operators.python", outside)
     found = SimpleNamespace(dag_id="d", run_id=None, task_id=5, map_index="2", try_number=None)
     store.put(1, AT)
-    assert [Who("d", "r", "t", 2, 3), Who("d")] == [event.who for event in events]
+    monkeypatch.delitem(sys.modules, "airflow.sdk")
+    store.put(1, AT)
+    assert [Who("d", "r", "t", 2, 3), Who("d"), Who()] == [event.who for event in events]
 
 
 # --- observers --------------------------------------------------------------------------------------------------
@@ -541,6 +568,16 @@ def test_many_values_are_one_line(lines: Any, store: Store) -> None:
         f"loaded 2 handoffs: 234.4 KiB as {2 * size} bytes, T s",
         "deleted 2 artifacts, T s",
     ] == lines()
+
+
+def test_where_logging_is_not_loaded_nobody_reads(store: Store, monkeypatch: pytest.MonkeyPatch) -> None:
+    """What is no warning does not load it: a program that has not is told nothing."""
+    monkeypatch.setattr(sight, "_loggers", {})
+    monkeypatch.delitem(sys.modules, "logging")
+    assert 1 == store.get(store.put(1, AT, inline_limit=0))
+    assert 1 == store.get(store.put(1, AT))
+    assert not sight.is_heard()
+    assert "logging" not in sys.modules
 
 
 def test_nothing_is_said_where_nobody_listens(caplog: pytest.LogCaptureFixture, store: Store) -> None:
