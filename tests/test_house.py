@@ -28,6 +28,7 @@ OPTIONAL = {
     "pyarrow",
     "s3fs",
     "zstandard",
+    "logging",
     "pickle",
 }
 SILENT = {
