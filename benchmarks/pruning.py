@@ -144,7 +144,7 @@ class Tree:
                 path, data = next(rest, ("", b""))
             if not path:
                 return connection.close()
-            connection.request("PUT", quote(f"/buckets/{servers.BUCKET}/{root}/{path}", safe="/=%"), data)
+            connection.request("PUT", quote(f"/buckets/{servers.BUCKET}/{root}/{path}", safe="/="), data)
             answer = connection.getresponse()
             answer.read()
             if answer.status != http.HTTPStatus.CREATED:
