@@ -11,11 +11,34 @@ from handoff.store import Store, storage_of
 
 _S3: Final = ("s3", "s3a")
 _BY_THEMSELVES: Final = ("gs", "gcs", "abfs", "abfss", "az")
-_UPLOADS = "uploads"
+_UPLOADS, _WHOSE = "uploads", "credentials"
+# Codes and errors that say so: who they are of is not known, or they are no longer valid.
+_WRONG: Final = frozenset(
+    {"SignatureDoesNotMatch", "InvalidAccessKeyId", "InvalidToken", "ExpiredToken", "ExpiredTokenException"}
+    | {"TokenRefreshRequired", "NoCredentialsError", "PartialCredentialsError", "CredentialRetrievalError"}
+    | {"ClientAuthenticationError", "RefreshError", "DefaultCredentialsError", "ProfileNotFound"}
+)
 _RULE: Final = (
     "Add a rule with AbortIncompleteMultipartUpload: docs/stores/s3.md has one. What a killed task had sent "
     "of a large value costs money until then"
 )
+
+
+def is_s3(store: Store) -> bool:
+    """Whether a root is on S3."""
+    return store.root.partition("://")[0] in _S3
+
+
+def is_of_credentials(error: BaseException) -> bool:
+    """Whether credentials were refused themselves, and not what they were used for."""
+    found: BaseException | None = error
+    while found is not None:
+        response: Any = getattr(found, "response", None)
+        code = response.get("Error", {}).get("Code") if isinstance(response, dict) else None
+        if code in _WRONG or type(found).__name__ in _WRONG:
+            return True
+        found = found.__cause__
+    return False
 
 
 def findings(store: Store) -> Iterator[checks.Finding]:
@@ -24,22 +47,24 @@ def findings(store: Store) -> Iterator[checks.Finding]:
     if protocol in _BY_THEMSELVES:
         yield checks.Finding(_UPLOADS, checks.OK, "this store removes unfinished uploads by itself, after a week")
     elif protocol in _S3:
-        _, filesystem = storage_of(store).located("")
-        yield _credentials(filesystem)
+        yield whose(store)
         bucket, _, prefix = place.partition("/")
-        yield _unfinished(filesystem, bucket, f"{prefix}/" if prefix else "")
+        yield _unfinished(storage_of(store).located("")[1], bucket, f"{prefix}/" if prefix else "")
 
 
-def _credentials(filesystem: Any) -> checks.Finding:
+def whose(store: Store) -> checks.Finding:
     """Say where the credentials were found, and nothing of what they are."""
+    if not is_s3(store):
+        return checks.Finding(_WHOSE, checks.OK, "those that the filesystem found")
     from fsspec.asyn import sync  # type: ignore[import-untyped]  # it ships no types
 
-    found = sync(filesystem.loop, filesystem.session.get_credentials) if not filesystem.anon else None
+    _, filesystem = storage_of(store).located("")
+    found = None if filesystem.anon else sync(filesystem.loop, filesystem.session.get_credentials)
     if filesystem.key:
-        return checks.Finding("credentials", checks.OK, "the key of the storage options, or of the connection")
+        return checks.Finding(_WHOSE, checks.OK, "the key of the storage options, or of the connection")
     if found is None:
-        return checks.Finding("credentials", checks.OK, "none: the bucket is used without any")
-    return checks.Finding("credentials", checks.OK, f"found by botocore: {found.method}")
+        return checks.Finding(_WHOSE, checks.OK, "none are used")
+    return checks.Finding(_WHOSE, checks.OK, f"found by botocore: {found.method}")
 
 
 def _unfinished(filesystem: Any, bucket: str, prefix: str) -> checks.Finding:

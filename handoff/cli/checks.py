@@ -9,7 +9,7 @@ import secrets
 import shutil
 import tempfile
 import time
-from collections.abc import Generator, Iterator, Sequence
+from collections.abc import Callable, Generator, Iterator, Sequence
 from importlib import metadata
 from importlib.util import find_spec
 from typing import Any, Final, NamedTuple
@@ -36,6 +36,14 @@ _PROTOCOLS: Final = {
 _PAYLOAD = 64 * 1024
 _LEAST_ROOM = 1024**3
 _SKEW = 5.0  # seconds
+_LONGEST = 200
+# What has to be allowed: on S3 by its name, elsewhere in words.
+_NEEDS: Final = {
+    "list": ("s3:ListBucket", "to list objects"),
+    "write": ("s3:PutObject, and s3:GetObject for retries", "to create and overwrite objects"),
+    "read": ("s3:GetObject", "to read objects"),
+    "delete": ("s3:DeleteObject", "to delete objects"),
+}
 
 
 class Finding(NamedTuple):
@@ -48,29 +56,17 @@ class Finding(NamedTuple):
     seconds: float | None = None
 
 
-class Trial(NamedTuple):
-    """What is tried out, and the address that is written for it."""
-
-    store: Store
-    at: Address
-
-
 def of(store: Store, *, is_given: bool) -> Iterator[Finding]:
     """Try out a root. Arguments: ``is_given``, whether it was named on the command line."""
     yield _root(is_given=is_given)
     yield from _libraries(store.root)
     if not _is_usable(store.root):
         return
-    trial = Trial(
-        store, Address(DAG, f"{dt.datetime.now(dt.UTC):%Y-%m-%dT%H:%M:%S}-{secrets.token_hex(4)}", "round-trip")
-    )
-    with _left_as_it_was(store, trial.at):
-        works = True
-        for finding in _round_trip(trial):
-            yield finding
-            works = works and finding.status != FAILED
-        if works:
+    at = Address(DAG, f"{dt.datetime.now(dt.UTC):%Y-%m-%dT%H:%M:%S}-{secrets.token_hex(4)}", "round-trip")
+    with _left_as_it_was(store, at):
+        if (yield from _reach(store)):
             yield from buckets.findings(store)
+            yield from _round_trip(store, at)
     yield from _room(store.root)
 
 
@@ -111,55 +107,86 @@ def _is_usable(root: str) -> bool:
 # --- a round trip -------------------------------------------------------------------------------------------------
 
 
-def _round_trip(trial: Trial) -> Iterator[Finding]:
+def _reach(store: Store) -> Generator[Finding, None, bool]:
+    """Ask for the first time, which connects, and tell whether it is of use to go on."""
+    if "://" not in store.root:
+        if os.path.isdir(store.root):
+            yield Finding("reach", OK, "the folder is there")
+        else:
+            yield Finding(
+                "reach",
+                WARNING,
+                "the folder is not there: the first put makes it",
+                "Look whether its volume is mounted, if it has one",
+            )
+        return True
+    began = time.perf_counter()
+    try:
+        next(store.list(DAG), None)
+    except DeniedError as error:
+        yield Finding("reach", OK, "it answers", "", _since(began))
+        if not buckets.is_of_credentials(error):
+            return True
+        yield buckets.whose(store)
+        yield Finding("credentials", FAILED, _what(error), "Give others, or mend these: docs/stores says where from")
+        return False
+    except HandoffError as error:
+        yield Finding("reach", FAILED, _what(error), error.remedy)
+        return False
+    yield Finding("reach", OK, "connected", "", _since(began))
+    return True
+
+
+def _round_trip(store: Store, at: Address) -> Iterator[Finding]:
     """List, write, read and delete. Where it may not be listed, the rest is tried all the same."""
-    store, at = trial
     payload = secrets.token_bytes(_PAYLOAD)
-    listed = yield from _tried("list", lambda: [*store.list(DAG)], "s3:ListBucket or its like")
-    written = yield from _tried("write", lambda: store.put(payload, at, attempt=2, inline_limit=0), "write and delete")
+    listed = yield from _tried(store, "list", lambda: [*store.list(DAG)])
+    written = yield from _tried(store, "write", lambda: store.put(payload, at, attempt=2, inline_limit=0))
     if written is None:
         return
     try:
-        arrived = yield from _tried("read", lambda: store.get(written), "read")
+        arrived = yield from _tried(store, "read", lambda: store.get(written))
         if arrived is not None and arrived != payload:
             yield Finding(
                 "read", FAILED, "other bytes came back than were written", "Look what stands before the store"
             )
-        yield from _newest_wins(trial, payload)
+        yield from _newest_wins(store, at, payload)
         if listed is not None:
-            yield _is_listed(trial)
-        yield _clock(store)
+            yield from _seen(store, at)
     finally:
-        deleted = yield from _tried("delete", lambda: store.delete(at), "delete")
+        deleted = yield from _tried(store, "delete", lambda: store.delete(at))
         if deleted is None:
             yield Finding("litter", WARNING, f"{at.path} was left behind", "Delete it")
 
 
-def _tried(check: str, call: Any, permission: str) -> Generator[Finding, None, Any]:
+def _tried(store: Store, check: str, call: Callable[[], Any]) -> Generator[Finding, None, Any]:
     """Make a call and tell how it went; give what it gave, None where it failed."""
     began = time.perf_counter()
     try:
         result = call()
-    except DeniedError as error:
-        remedy = f"{error.remedy}: these credentials must be allowed to {permission}"
-        yield Finding(check, FAILED, _what(error), remedy if check != "list" else f"{error.remedy}: allow {permission}")
-        return None
     except HandoffError as error:
-        yield Finding(check, FAILED, _what(error), error.remedy)
+        needs = _NEEDS[check][0 if buckets.is_s3(store) else 1]
+        remedy = f"Allow {needs}: docs/stores says how" if isinstance(error, DeniedError) else error.remedy
+        yield Finding(check, FAILED, _what(error), remedy)
         return None
-    yield Finding(check, OK, "", "", round(time.perf_counter() - began, 6))
+    yield Finding(check, OK, "", "", _since(began))
     return result
 
 
 def _what(error: HandoffError) -> str:
-    return str(error).removesuffix(f". {error.remedy}.")
+    what = str(error).removesuffix(f". {error.remedy}.").removeprefix(f"{error.uri}: ")
+    return what.partition("\n")[0][:_LONGEST]
 
 
-def _newest_wins(trial: Trial, payload: bytes) -> Iterator[Finding]:
+def _since(began: float) -> float:
+    return round(time.perf_counter() - began, 6)
+
+
+def _newest_wins(store: Store, at: Address, payload: bytes) -> Iterator[Finding]:
     """Write as an older attempt would that outlived its successor: it must be refused."""
     check = "attempts"
     try:
-        trial.store.put(payload, trial.at, attempt=1, inline_limit=0)
+        store.put(payload, at, attempt=1, inline_limit=0)
     except SupersededError:
         yield Finding(check, OK, "an older attempt cannot overwrite a newer one")
     except HandoffError as error:
@@ -169,14 +196,18 @@ def _newest_wins(trial: Trial, payload: bytes) -> Iterator[Finding]:
             check,
             WARNING,
             "an older attempt overwrites a newer one: the last writer wins here",
-            "Its readers are told (StaleError); a store that refuses conditional writes or notes beside a file cannot",
+            "Its readers are told (StaleError). It takes a store with conditional writes, or a folder that keeps "
+            "extended attributes",
         )
 
 
-def _is_listed(trial: Trial) -> Finding:
-    if trial.at in [*trial.store.list(DAG)]:
-        return Finding("listing", OK, "what was written is listed at once")
-    return Finding("listing", WARNING, "what was written is not listed at once", "Give prune and verify some time")
+def _seen(store: Store, at: Address) -> Iterator[Finding]:
+    """Look whether a listing shows what was just written, and whose clock says when that was."""
+    if at in [*store.list(DAG)]:
+        yield Finding("listing", OK, "what was written is listed at once")
+    else:
+        yield Finding("listing", WARNING, "what was written is not listed at once", "Wait before prune and verify")
+    yield _clock(store)
 
 
 def _clock(store: Store) -> Finding:

@@ -52,7 +52,7 @@ def doctor(**given: Any) -> None:
 
 def _draw(finding: Finding) -> None:
     mark, colour = _MARKS.get(finding.status, _UNTRIED)
-    taken = "" if finding.seconds is None else f"{finding.seconds * 1000:,.0f} ms"
+    taken = "" if finding.seconds is None else f"{finding.seconds * 1000:,.1f} ms"
     what = ", ".join(filter(None, [taken, finding.what]))
     _lines(f"{click.style(mark, fg=colour, bold=True)} {finding.check:<{_NAME}}", what)
     if finding.remedy:

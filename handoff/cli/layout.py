@@ -2,12 +2,15 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Iterable, Sequence
 from typing import Any, Final
 
 import click
 
 _WIDTH = 80
+# A bound that nobody meets is no help.
+_RANGE: Final = re.compile(r"  \[[0-9<=]*x[0-9<>=]*\]\Z")
 # Which section an option stands in; those of no section are the command's own.
 _SECTIONS: Final[dict[str, tuple[str, ...]]] = {
     "Which": ("dag", "run", "task", "map_index", "item", "key", "attempt"),
@@ -18,8 +21,8 @@ EXIT_CODES = """\
 \b
 Exit codes: 0 fine, 1 trouble was found, 2 usage, 3 missing, 4 overwritten
 since, 5 damaged, 6 denied, 7 unreachable, 8 the value or its message does not
-fit, 9 a newer attempt has written, 10 which task is not certain, 11 a setting,
-12 an extra is not installed, 70 a bug, 130 interrupted."""
+fit, 9 a newer attempt has written, 10 which task is not certain, 11 a
+setting, 12 an extra is not installed, 70 a bug, 130 interrupted."""
 
 
 class Formatter(click.HelpFormatter):
@@ -63,7 +66,7 @@ def write_options(command: click.Command, ctx: click.Context, formatter: click.H
     for parameter in command.get_params(ctx):
         row = parameter.get_help_record(ctx)
         if row is not None and isinstance(parameter, click.Option):  # an argument is explained in the text
-            rows[section_of.get(parameter.name or "", "Options")].append(row)
+            rows[section_of.get(parameter.name or "", "Options")].append((row[0], _RANGE.sub("", row[1])))
     for title, found in rows.items():
         write_section(formatter, title, found)
 

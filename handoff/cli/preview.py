@@ -9,15 +9,17 @@ from typing import Any, BinaryIO, Final, NamedTuple
 import click
 import msgspec
 
-from handoff import codecs
+from handoff import codecs, envelope
 from handoff.cli import layout, looking, place, terminal, writing
+from handoff.cli.forms import numpy
 from handoff.cli.terminal import Column, shown
 from handoff.codecs._libraries import library
+from handoff.envelope import Stored
 from handoff.errors import ConfigError
 from handoff.records import AsStored, Record, Rows
-from handoff.store import Store
+from handoff.store import Store, storage_of
 
-_CELL, _GAP = 40, 2
+_CELL, _GAP, _MOST_CELLS = 40, 2, 64
 _BYTES_OF_A_FILE: Final = 16 * 1024
 _HEX_WIDTH, _ASCII = 16, 128
 
@@ -111,13 +113,22 @@ def _select(table: Any, names: Sequence[str] | None) -> Any:
 def _of_array(store: Store, what: Any, lines: int) -> Head:
     array = store.get(what)
     shape = " × ".join(f"{length:,}" for length in array.shape) or "no dimension"
-    text = str(array[:lines] if array.ndim else array)
+    text = numpy().array2string(
+        array[:lines] if array.ndim else array, threshold=_MOST_CELLS, edgeitems=3, max_line_width=terminal.width()
+    )
     return Head(f"{array.dtype} array of {shape}", head=text.splitlines())
 
 
 def _of_file(store: Store, what: Any, lines: int) -> Head:
-    with store.get(what, BinaryIO) as file:
-        data = file.read(_BYTES_OF_A_FILE)
+    at = envelope.address_of(what)
+    if at is None:
+        with store.get(what, BinaryIO) as file:
+            data = file.read(_BYTES_OF_A_FILE)
+    else:
+        with storage_of(store).place(at.path) as source:
+            if isinstance(what, Stored) and source.size != what.size:
+                store.get(what, BinaryIO).close()  # it says what is wrong
+            data = source.at(0, _BYTES_OF_A_FILE)
     text = data.decode("utf-8", "replace")
     is_text = "\0" not in text and "�" not in text[:-3]
     found = text.splitlines() if is_text else [_hex(start, data) for start in range(0, len(data), _HEX_WIDTH)]
@@ -130,8 +141,7 @@ def _of_tree(store: Store, what: Any, lines: int) -> Head:
     name = value.name if isinstance(value, Record) else "list" if type(value) is Rows else type(value).__name__
     text = msgspec.json.format(writing.encode(_start(value, lines)), indent=2).decode()
     found = text.splitlines()
-    more = [f"… {terminal.count(len(found) - lines, 'line')} more of its start"] if len(found) > lines else []
-    return Head(f"{name}{size}, as JSON", head=[*found[:lines], *more])
+    return Head(f"{name}{size}, as JSON", head=[*found[:lines], *(["…"] if len(found) > lines else [])])
 
 
 def _start(value: Any, most: int) -> Any:

@@ -101,8 +101,7 @@ def _lines_of_envelope(handoff: Handoff | None) -> list[tuple[str, Any]]:
     lines += [("file name", handoff.file_name)] if handoff.file_name else []
     if isinstance(handoff, Stored):
         lines += [("size", _sizes(handoff.size, handoff.raw_size)), ("attempt", handoff.attempt)]
-    elif isinstance(handoff, Inline):
-        lines += [("size", human_size(handoff.size))]
+    lines += [("size", human_size(handoff.size))] if isinstance(handoff, Inline) else []
     return [*lines, ("sha256", handoff.sha256)]
 
 
@@ -119,5 +118,5 @@ def _lines_of_artifact(artifact: dict[str, Any] | None) -> list[tuple[str, Any]]
 
 
 def _sizes(size: int, raw_size: int) -> str:
-    ratio = f", 1 : {raw_size / size:.1f}" if size and raw_size > size else ""
+    ratio = f", {raw_size / size:.1f} times as much" if size and raw_size > size else ""
     return f"{human_size(size)} at rest, {human_size(raw_size)} before compression{ratio}"

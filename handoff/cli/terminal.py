@@ -127,7 +127,7 @@ def tell(error: HandoffError) -> None:
     head, *below = what.removesuffix(remedy).splitlines() or [type(error).__name__]
     say(f"{click.style('error:', fg='red', bold=True)} {shown(head, 2_000)}")
     for line in below:
-        say(f"  {shown(line, 2_000)}")
+        say(f"  {shown(line.strip(), 2_000)}")
     place = error.uri or error.address
     if place and place not in what:
         say(f"{click.style('where:', bold=True)} {shown(place, 2_000)}")
@@ -164,8 +164,9 @@ def progress(title: str, total: int | None = None, unit: str = "") -> Generator[
 
 def is_watched() -> bool:
     """Whether a person sees what long work tells of itself."""
-    return _is_terminal(sys.stderr)
+    return is_terminal(sys.stderr)
 
 
-def _is_terminal(stream: Any) -> bool:
+def is_terminal(stream: Any) -> bool:
+    """Whether a person looks at a stream."""
     return bool(stream.isatty())

@@ -47,7 +47,7 @@ def verify(*, at_once: int, **given: Any) -> None:
         terminal.emit({**_plain(found), "seconds": round(seconds, 3)})
     else:
         _tell_failures(found.failures, found.failed)
-        files = f", {found.files:,} of them files, which bear no checksum" if found.files else ""
+        files = f", of them {terminal.count(found.files, 'file')} without a checksum" if found.files else ""
         click.echo(
             f"read {terminal.count(found.artifacts, 'artifact')}, {human_size(found.size)}{files}, in {seconds:.1f} s"
         )

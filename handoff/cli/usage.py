@@ -14,7 +14,7 @@ from handoff.cli.terminal import shown
 from handoff.retention import Usage
 from handoff.sizes import human_size
 
-_NAME, _SIZE, _SHARE, _COUNT = 24, 11, 6, 18
+_SIZE, _SHARE, _COUNT, _LEAST_BAR, _LEAST_NAME = 11, 7, 11, 8, 8
 _HEIGHT = 5
 _DAY: Final = dt.timedelta(days=1)
 
@@ -51,7 +51,7 @@ def du(*, by: Any, limit: int, days: int, **given: Any) -> None:
     click.echo(f"{human_size(size)} in {terminal.count(count, 'artifact')} below {shown(store.root)}")
     if groups:
         click.echo()
-        _draw(groups[:limit], size, terminal.width())
+        _draw(groups[:limit], size, by, is_one_dag=given["dag"] is not None)
         if groups[limit:]:
             rest = sum(one.size for one in groups[limit:])
             click.echo(f"… and {len(groups) - limit:,} more of {human_size(rest)}")
@@ -60,21 +60,23 @@ def du(*, by: Any, limit: int, days: int, **given: Any) -> None:
         _draw_days(daily, terminal.width())
 
 
-def _draw(groups: Sequence[Usage], size: int, width: int) -> None:
-    longest = max(len(_name(one)) for one in groups)
-    room = min(max(longest, 8), max(_NAME, width - _SIZE - _SHARE - _COUNT - 22))
-    bar = max(width - room - _SIZE - _SHARE - _COUNT - 1, 8)
-    for one in groups:
-        share = one.size / size if size else 0.0
+def _draw(groups: Sequence[Usage], size: int, by: str, *, is_one_dag: bool) -> None:
+    named = [
+        " ".join(filter(None, [None if is_one_dag and by != "dag" else one.dag_id, one.run_id, one.task_id]))
+        for one in groups
+    ]
+    free = terminal.width() - _SIZE - _SHARE - _COUNT - 1
+    room = min(max(_LEAST_NAME, *map(len, named)), max(free - _LEAST_BAR, _LEAST_NAME))
+    bar = max(free - room, _LEAST_BAR)
+    title = f"{by if by == 'dag' or is_one_dag else f'dag, {by}':<{room + bar + 1}}"
+    click.echo(click.style(f"{title}{'at rest':>{_SIZE}}{'share':>{_SHARE}}{'artifacts':>{_COUNT}}", bold=True))
+    for name, one in zip(named, groups, strict=True):
         drawn = f"{terminal.bar(one.size / (groups[0].size or 1), bar):<{bar}}"
+        share = f"{one.size / size if size else 0:.0%}"
         click.echo(
-            f"{shown(_name(one), room):<{room}} {click.style(drawn, fg='cyan')}{human_size(one.size):>{_SIZE}}"
-            f"{share:>{_SHARE}.0%}{terminal.count(one.artifacts, 'artifact'):>{_COUNT}}"
+            f"{shown(name, room):<{room}} {click.style(drawn, fg='cyan')}"
+            f"{human_size(one.size):>{_SIZE}}{share:>{_SHARE}}{one.artifacts:>{_COUNT},}"
         )
-
-
-def _name(one: Usage) -> str:
-    return " ".join(filter(None, [one.dag_id, one.run_id, one.task_id]))
 
 
 def _filled(groups: Sequence[Usage], days: int) -> list[tuple[dt.date, Usage]]:

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import contextlib
-import datetime as dt
 import os
 import shutil
 import sys
@@ -16,6 +15,7 @@ import msgspec
 
 from handoff import codecs
 from handoff.address import Address
+from handoff.cli import terminal
 from handoff.cli.forms import CSV, FILE, JSON, NPY, PARQUET, PIPE, first_line, form_of, numpy
 from handoff.codecs._libraries import library
 from handoff.envelope import Handoff
@@ -44,7 +44,7 @@ def chosen(codec: str, out: str, form: str | None) -> str:
         raise ConfigError(
             f"this value is a {codec}, and is not written as {_named(out, form)}", remedy=f"Say --format {usual}"
         )
-    if out == PIPE and found not in _TEXT and sys.stdout.isatty():
+    if out == PIPE and found not in _TEXT and terminal.is_terminal(sys.stdout):
         raise ConfigError(f"{found} is not for a terminal", remedy="Name a file, or send it into a pipe")
     return found
 
@@ -153,8 +153,9 @@ def _writer(file: Any, schema: Any, form: str) -> Any:
 
 def _table_of(value: Any, form: str) -> Any:
     """Make a table of rows, where each has the same names."""
-    rows = msgspec.json.decode(encode(value)) if type(value) is Rows else value
-    if type(rows) is not list or not rows or not all(map(_has_names_of(rows[0]), rows)):
+    found = value.records() if type(value) is Rows else value if type(value) is list else []
+    rows = [row.fields if type(row) is Record else row for row in found]
+    if not rows or not all(map(_has_names_of(rows[0]), rows)):
         raise ConfigError(
             f"the value is no list of rows with the same names, and is not written as {form}", remedy="Write json"
         )
@@ -182,9 +183,9 @@ def _plain(value: Any) -> Any:
     kind = type(value)
     if kind in _RECORDS:
         return _RECORDS[kind](value)
-    if isinstance(value, dt.datetime):  # those of pandas are none to the encoder
+    if hasattr(value, "isoformat"):  # moments and spans of pandas
         return value.isoformat()
-    if isinstance(value, PurePath | dt.timedelta):
+    if isinstance(value, PurePath):
         return str(value)
     if hasattr(value, "__arrow_c_stream__"):
         return library("pyarrow").table(value).to_pylist()
