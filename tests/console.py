@@ -1,7 +1,4 @@
-"""The sessions in docs/cli.md: what they run on, and how what they show is compared. Run, it writes them anew.
-
-python -m tests.console
-"""
+"""The sessions in docs/cli.md: how they run and are compared. ``python -m tests.console`` writes them anew."""
 
 from __future__ import annotations
 

@@ -462,6 +462,10 @@ def test_the_first_rows_of_a_table_are_shown(store: Store) -> None:
     found = told("head", *IDS, "-n", "2", "--columns", "v", "--json")
     assert (found["rows"], found["head"]) == (None, [[0], [1]])
     assert len(told("head", *IDS, "-n", "20", "--json")["head"]) == 9
+    twice = json.dumps(store.put(pd.DataFrame([[1, 2]], columns=["a", "a"]), AT).to_json())
+    assert told("head", twice, "--json")["head"] == [[1, 2]]
+    store.put(FRAME, AT)
+    assert call("head", twice).exit_code == 4
     store.put([1], AT)
     assert call("head", *IDS, "--columns", "a").exit_code == 11
 

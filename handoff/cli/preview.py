@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
+import contextlib
 import itertools
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterable, Sequence
 from typing import Any, BinaryIO, Final, NamedTuple
 
 import click
@@ -14,13 +15,14 @@ from handoff.cli import layout, looking, place, terminal, writing
 from handoff.cli.forms import numpy
 from handoff.cli.terminal import Column, shown
 from handoff.codecs._libraries import library
-from handoff.envelope import Stored
-from handoff.errors import ConfigError
+from handoff.envelope import Inline, Stored
+from handoff.errors import ConfigError, DamagedError
 from handoff.records import AsStored, Record, Rows
 from handoff.store import Store, storage_of
 
 _CELL, _GAP, _MOST_CELLS = 40, 2, 64
 _BYTES_OF_A_FILE: Final = 16 * 1024
+_BUFFER: Final = 64 * 1024
 _HEX_WIDTH, _ASCII = 16, 128
 
 
@@ -76,38 +78,67 @@ def head(*, what: str | None, lines: int, columns: str | None, is_file: bool, **
 
 
 def _of_table(store: Store, what: Any, lines: int, names: Sequence[str] | None) -> Head:
+    with contextlib.ExitStack() as opened:
+        file = _in_place(store, what, opened)
+        count: int | None = None
+        if file is not None:
+            schema, count = file.schema_arrow, file.metadata.num_rows
+            batches = file.iter_batches(batch_size=lines, columns=_known(names, schema), use_threads=False)
+        elif isinstance(what, Inline):
+            table = store.get(what, library("pyarrow").Table)
+            schema, count, batches = table.schema, table.num_rows, table.to_batches(max_chunksize=lines)
+        else:
+            batches = store.get(what, library("pyarrow").RecordBatchReader)
+            schema = batches.schema
+        first = _first(batches, lines, schema)
+    if _known(names, schema) is not None:  # by their places, as a name may stand twice
+        first = first.select([first.schema.names.index(name) for name in names or ()])
+    fields = [{"name": field.name, "type": str(field.type)} for field in first.schema]
+    values = zip(*(column.to_pylist() for column in first.columns), strict=True)
+    rows = "rows" if count is None else terminal.count(count, "row")
+    summary = f"{rows} × {terminal.count(len(schema.names), 'column')}"
+    return Head(summary, count, fields, [list(row) for row in values])
+
+
+def _in_place(store: Store, what: Any, opened: contextlib.ExitStack) -> Any:
+    """Open the Parquet file of a table where it stands; None where it is none, or not the one that is meant."""
+    at = envelope.address_of(what)
+    if at is None:
+        return None
+    source = opened.enter_context(storage_of(store).place(at.path))
+    if source.at(0, len(codecs.PARQUET)) != codecs.PARQUET:
+        return None
+    from handoff.codecs import table
+
     try:
-        source = store.scan(what)
-        schema, count = source.schema, source.count_rows()
-        start: Callable[[], Any] = lambda: source.head(  # noqa: E731 - it is called when the names are known to be right
-            lines, columns=names, batch_size=lines, batch_readahead=0, fragment_readahead=0
-        )
-    except ConfigError:  # it is no Parquet file, or one whose names stand twice
-        reader = store.get(what, library("pyarrow").RecordBatchReader)
-        schema, count = reader.schema, None
-        start = lambda: _select(_first(reader, lines), names)  # noqa: E731 - as above
+        stamp = table.read_stamp(source)
+        table.check_scan(source)
+    except (DamagedError, ConfigError):  # reading the whole tells, or gives it all the same
+        return None
+    if stamp.header.address != at or (isinstance(what, Stored) and what.check != stamp.check.decode("latin-1")):
+        return None
+    file = library("pyarrow").PythonFile(opened.enter_context(source.reader()), mode="r")
+    # A page at a time: a column of a row group may have many megabytes.
+    options = {"buffer_size": _BUFFER, "pre_buffer": False, "page_checksum_verification": True}
+    return library("pyarrow.parquet").ParquetFile(file, **options)
+
+
+def _first(batches: Iterable[Any], lines: int, schema: Any) -> Any:
+    found: list[Any] = []
+    for batch in batches:
+        found.append(batch)
+        if sum(map(len, found)) >= lines:
+            break
+    schema = found[0].schema if found else schema
+    return library("pyarrow").Table.from_batches(found, schema).slice(0, lines)
+
+
+def _known(names: Sequence[str] | None, schema: Any) -> Sequence[str] | None:
+    """Give the names of columns that are asked for. Raises: `ConfigError` where one is not there."""
     unknown = [name for name in names or () if name not in schema.names]
     if unknown:
         raise ConfigError(f"there is no column {unknown[0]!r}", remedy=f"There are {shown(', '.join(schema.names))}")
-    table = start()
-    fields = [{"name": field.name, "type": str(field.type)} for field in table.schema]
-    rows = "rows" if count is None else terminal.count(count, "row")
-    columns = terminal.count(len(schema.names), "column")
-    values = zip(*(column.to_pylist() for column in table.columns), strict=True)
-    return Head(f"{rows} × {columns}", count, fields, [list(row) for row in values])
-
-
-def _first(reader: Any, lines: int) -> Any:
-    batches: list[Any] = []
-    for batch in reader:
-        batches.append(batch)
-        if sum(map(len, batches)) >= lines:
-            break
-    return library("pyarrow").Table.from_batches(batches, reader.schema).slice(0, lines)
-
-
-def _select(table: Any, names: Sequence[str] | None) -> Any:
-    return table if names is None else table.select([table.schema.names.index(name) for name in names])
+    return names
 
 
 def _of_array(store: Store, what: Any, lines: int) -> Head:
