@@ -14,7 +14,7 @@ from typing import Any, TypeVar, overload
 from msgspec import UNSET, UnsetType
 
 from handoff import address as addresses
-from handoff import attempts, cancellation, codecs, envelope, parcel, parts
+from handoff import attempts, cancellation, codecs, envelope, parcel, parts, watch
 from handoff.address import RETURN_VALUE, Address
 from handoff.awaiting import Awaited
 from handoff.config import INLINE_LIMIT, MAX_SIZE, TIMEOUT, check_limit
@@ -94,6 +94,7 @@ class Store(Awaited):
         """
         return dict(self._options)
 
+    @watch.puts
     def put(
         self, value: object, at: Address, *, attempt: int = 1, inline_limit: int | UnsetType | None = UNSET
     ) -> Handoff:
@@ -113,13 +114,14 @@ class Store(Awaited):
             return self._write(handoff, at, attempt)
         if attempt > 1 and not attempts.has_written(at):
             # What an earlier attempt stored is not this task's result.
-            self._storage.withdraw(at.path, attempt, attempts.begun(at))
+            watch.withdraw(self._storage, at.path, attempt, attempts.begun(at))
         return envelope.bind(handoff, self)
 
     @overload
     def get(self, x: Any, type: type[_T], columns: Sequence[str] | None = ...) -> _T: ...
     @overload
     def get(self, x: Any, type: Any = ..., columns: Sequence[str] | None = ...) -> Any: ...
+    @watch.gets
     def get(self, x: Any, type: Any = Any, columns: Sequence[str] | None = None) -> Any:
         """Give the value of a handoff, an envelope or an address; anything else is a plain value, given back as it is.
 
@@ -156,7 +158,7 @@ class Store(Awaited):
             x = Handoff.from_json(x)
         if not isinstance(x, Stored | Address):
             return parts.scan_value(self.get(x, parts.arrow_table()), type)
-        found = parts.scan(self._storage, x, type)
+        found = watch.read("scan", self._storage, x, functools.partial(parts.scan, self._storage, x, type))
         if found is UNSET:
             self.get(x, parts.arrow_table())  # it says what is wrong, if anything is
             raise ConfigError("what stands there is no Parquet file, and is not read in place", remedy="Load it")
@@ -166,6 +168,7 @@ class Store(Awaited):
         """Whether an artifact stands at an address. Raises: `DeniedError`, `UnreachableError`."""
         return self._storage.exists(address.path)
 
+    @watch.deletes
     def delete(self, address: Address) -> bool:
         """Remove the artifact at an address; False where none was there, as far as the store tells.
 
@@ -311,7 +314,7 @@ class Store(Awaited):
 
 def storage_of(store: Store) -> Storage:
     """Give the objects below a store's root, for what works on them as they are."""
-    return store._storage  # noqa: SLF001 - its own room
+    return store._storage  # noqa: SLF001 # pyright: ignore[reportPrivateUsage] - it is of this room
 
 
 def address_at(storage: Storage, path: str, most: int) -> Address | None:

@@ -43,9 +43,9 @@ WITH_EXTRAS = (
     "codecs/_columns.py", "codecs/_records.py", "hints.py", "records/", "connections.py", "retention/", "codecs/_pendulum.py", "codecs/_zones.py",
 )  # fmt: skip
 PUBLIC = [
-    "Address", "ConfigError", "DamagedError", "DeniedError", "DependencyError", "EncodeError", "EnvelopeError", "File", "Handoff",
+    "Address", "ConfigError", "DamagedError", "DeniedError", "DependencyError", "EncodeError", "EnvelopeError", "Event", "File", "Handoff",
     "HandoffError", "IdentityError", "Inline", "LimitError", "MismatchError", "MissingError", "StaleError", "Store", "Stored", "SupersededError",
-    "UnreachableError", "default_store", "gather", "offload", "run",
+    "UnreachableError", "default_store", "gather", "observe", "offload", "run",
 ]  # fmt: skip
 
 
@@ -110,7 +110,7 @@ def test_modules_are_small() -> None:
     paths = list((ROOT / "handoff").rglob("*.py"))
     assert [] == [f"{path}" for path in paths if len(path.read_text().splitlines()) > 400]
     core = [path for path in paths if not path.relative_to(ROOT / "handoff").as_posix().startswith(WITH_EXTRAS)]
-    assert sum(map(lines_of_code, core)) < 4300
+    assert sum(map(lines_of_code, core)) < 4900
 
 
 def named_tests(path: Path) -> list[ast.FunctionDef]:

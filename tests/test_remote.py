@@ -318,6 +318,9 @@ def test_a_protocol_without_its_library_names_the_extra(
 ) -> None:
     """A root whose filesystem is not installed says what to install."""
     monkeypatch.setitem(sys.modules, library, None)
+    monkeypatch.delitem(
+        fsspec.registry._registry, root.partition(":")[0], raising=False
+    )  # another test may have loaded it
     with pytest.raises(DependencyError, match="Install ") as caught:
         Store(root).put((1,), ADDRESS, inline_limit=0)
     assert caught.value.extra == extra

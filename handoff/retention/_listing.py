@@ -56,14 +56,23 @@ class Scope(NamedTuple):
     task_id: str | None = None
 
     @property
+    def _filled(self) -> tuple[str, str, str]:
+        dag_id, run_id, task_id = ("-" if part is None else part for part in self)
+        return dag_id, run_id, task_id
+
+    def checked(self) -> Scope:
+        """Give it, where each name can be an id. Raises: `IdentityError`."""
+        Address(*self._filled)
+        return self
+
+    @property
     def folder(self) -> str:
         """The smallest folder that holds all of it."""
         return "" if self.dag_id is None else folder_of(self.dag_id, self.run_id, self.task_id)
 
     def within(self, entries: Iterator[Entry]) -> Iterator[Entry]:
         """Give those of some objects that have the path of an address, and are meant."""
-        names = (self.dag_id or "-", self.run_id or "-", self.task_id or "-")
-        wanted = [*zip(self, folder_of(*names).split("/"), strict=True)]
+        wanted = [*zip(self, folder_of(*self._filled).split("/"), strict=True)]
         for entry in entries:
             found = entry.path.split("/", 3)
             if may_be_path(entry.path) and all(
@@ -81,7 +90,7 @@ def artifacts(
     passed over; an artifact whose ids are too long to stand in its path costs a read of its header.
     Raises: `DeniedError`, `UnreachableError`.
     """
-    storage, scope = storage_of(store), Scope(dag_id, run_id, task_id)
+    storage, scope = storage_of(store), Scope(dag_id, run_id, task_id).checked()
     for entry in scope.within(storage.list(scope.folder)):
         found = address_at(storage, entry.path, store.max_size)
         if found is not None:

@@ -8,7 +8,7 @@ from collections.abc import Container
 import msgspec
 
 from handoff.address import Address, folder_of
-from handoff.errors import ConfigError, DamagedError, MissingError
+from handoff.errors import ConfigError, DamagedError, IdentityError, MissingError
 from handoff.storage import PINS, Storage
 from handoff.store import Store, storage_of
 
@@ -97,9 +97,8 @@ def _paths(storage: Storage) -> list[str]:
 def _read(data: bytes, path: str, uri: str) -> Pin:
     try:
         found = msgspec.json.decode(data, type=Pin)
-        is_there = path == _path_of(found.dag_id, found.run_id, found.task_id)
-    except (msgspec.DecodeError, ConfigError, UnicodeError, RecursionError):
-        is_there = False
-    if not is_there:
-        raise DamagedError(f"the pin {uri} cannot be read", remedy="Set it again, or delete it", address=path, uri=uri)
-    return found
+        if path == _path_of(found.dag_id, found.run_id, found.task_id):
+            return found
+    except (msgspec.DecodeError, ConfigError, IdentityError, UnicodeError, RecursionError):
+        pass
+    raise DamagedError(f"the pin {uri} cannot be read", remedy="Set it again, or delete it", address=path, uri=uri)

@@ -5,14 +5,16 @@ from __future__ import annotations
 import datetime as dt
 import functools
 import heapq
+import time
 from collections.abc import Callable, Iterable, Mapping
 from typing import Final
 
 import msgspec
 
-from handoff import lanes
+from handoff import lanes, sight, watch, who
 from handoff.address import Address, is_in_full
 from handoff.errors import ConfigError, DeniedError, HandoffError, StaleError, UnreachableError, as_one
+from handoff.event import OK, Event
 from handoff.retention._listing import MOST_FAILURES, Progress, Scope, address_in, pages
 from handoff.retention._pins import is_pinned, pinned
 from handoff.retention._usage import Sums, Usage
@@ -62,18 +64,19 @@ def prune(
     What meets every condition that is given is removed. Arguments: ``older_than``, which was last written longer ago
     than this; ``keep_runs``, which is not of the latest so many runs of its DAG, by the newest artifact of each run
     (the DAG's other tasks count); the ids, which is of that DAG, run or task; ``leftovers``, remove as well what
-    killed writers left more than a day ago, or than a time given here; alone, it removes nothing else; ``tell``, what
-    is called after each thousand with how far it is.
+    killed writers left anywhere below the root more than a day ago, or than a time given here: alone, it removes
+    nothing else; ``tell``, what is called after each thousand with how far it is.
 
     Guarantees: nothing is removed that stands at no handoff address, is pinned, is of a time that the store does not
     know, or was written since this call began, by the storage's clock. What a writer replaces meanwhile is not
     removed, as far as the store can tell (`docs/retention.md`). An interrupted prune has removed whole pages, and the
-    next one goes on. Memory grows with the DAGs and the runs that are kept, not with the artifacts.
+    next one goes on. Each artifact that is removed, or should have been, is an `Event`. Memory grows with the DAGs and
+    the runs that are kept, not with the artifacts.
 
     Raises: `ConfigError` where no condition is given; `DeniedError`, `UnreachableError` where the store cannot be
     listed, or refuses all of a page.
     """
-    scope = Scope(dag_id, run_id, task_id)
+    scope = Scope(dag_id, run_id, task_id).checked()
     _check(older_than, keep_runs, leftovers)
     is_of_artifacts = older_than is not None or keep_runs is not None or any(part is not None for part in scope)
     if not is_of_artifacts and leftovers is False:
@@ -81,13 +84,14 @@ def prune(
             "a prune without a condition would remove everything", remedy="Give older_than, keep_runs, or a dag_id"
         )
     work = _Work(store, delete=delete, tell=tell)
-    if is_of_artifacts:
-        before = work.now - (older_than.total_seconds() if older_than else 0)
-        latest = None if keep_runs is None else work.latest_runs(scope, keep_runs)
-        work.artifacts(scope, before, latest)
-    if leftovers is not False:
-        age = ABANDONED if leftovers is True else leftovers
-        work.leftovers(work.now - age.total_seconds())
+    with sight.together():
+        if is_of_artifacts:
+            before = work.now - (older_than.total_seconds() if older_than else 0)
+            latest = None if keep_runs is None else work.latest_runs(scope, keep_runs)
+            work.artifacts(scope, before, latest)
+        if leftovers is not False:
+            age = ABANDONED if leftovers is True else leftovers
+            work.leftovers(work.now - age.total_seconds())
     return work.done()
 
 
@@ -103,6 +107,7 @@ class _Work:
         self._sums = Sums(self._storage, self._most, "dag")
         self._pinned = self._replaced = self._failed = self._leftovers = self._leftovers_size = 0
         self._failures: list[HandoffError] = []
+        self._who = who.asked()
         #: When it began, by the storage's clock: what was written since is no concern of it.
         self.now = self._storage.now()
 
@@ -173,13 +178,32 @@ class _Work:
             self._folders = pinned(self._storage)
         chosen = [(entry, at) for entry, at in meant if not is_pinned(entry.path, self._folders)]
         self._pinned += len(meant) - len(chosen)
-        failed = self._storage.delete_many([entry for entry, _ in chosen]) if self._is_real and chosen else {}
+        failed = self._delete(chosen) if self._is_real and chosen else {}
         for entry, at in chosen:
             if entry.path not in failed:
                 self._sums.add(entry, at)
         self._note_failures(failed)
         if len(failed) == len(chosen) and chosen and _are_refused(failed.values()):
             raise as_one([*failed.values()], len(chosen))
+
+    def _delete(self, chosen: list[tuple[Entry, Address]]) -> dict[str, HandoffError]:
+        began = time.perf_counter()
+        failed = self._storage.delete_many([entry for entry, _ in chosen])
+        share = (time.perf_counter() - began) / len(chosen)
+        for entry, at in chosen:
+            error = failed.get(entry.path)
+            sight.tell(
+                Event(
+                    action="prune",
+                    outcome=OK if error is None else watch.name_of(error),
+                    address=at,
+                    uri=self._storage.uri(entry.path),
+                    size=entry.size,
+                    seconds=share,
+                    who=self._who,
+                )
+            )
+        return failed
 
     def _at_addresses(self, entries: list[Entry]) -> list[tuple[Entry, Address]]:
         """Give the addresses of those that stand at one; where ids are shortened, the header has to say the same."""

@@ -8,9 +8,9 @@ from typing import Literal, TypeAlias
 
 import msgspec
 
-from handoff.address import Address, is_in_full
+from handoff.address import Address
 from handoff.errors import ConfigError
-from handoff.retention._listing import Scope, address_in, moment
+from handoff.retention._listing import Scope, moment
 from handoff.storage import Entry, Storage
 from handoff.store import Store, address_at, storage_of
 
@@ -43,7 +43,9 @@ def usage(
     run_id: str | None = None,
     task_id: str | None = None,
 ) -> list[Usage]:
-    """Sum up what is kept, by a listing alone: one request per thousand artifacts on S3.
+    """Sum up what is kept, by a listing: one request per thousand artifacts on S3.
+
+    An artifact whose ids are too long to stand in its path costs a read of its header.
 
     Arguments: ``by`` what the sums are made: each DAG, each run of a DAG, each task of a DAG over its runs, each day
     of last writing; the ids, to look at no more than these.
@@ -52,7 +54,7 @@ def usage(
     """
     if by not in _PARTS:
         raise ConfigError(f"usage is summed up by dag, run, task or day, not by {by!r}")
-    storage, scope = storage_of(store), Scope(dag_id, run_id, task_id)
+    storage, scope = storage_of(store), Scope(dag_id, run_id, task_id).checked()
     sums = Sums(storage, store.max_size, by)
     for entry in scope.within(storage.list(scope.folder)):
         sums.add(entry)
@@ -60,11 +62,7 @@ def usage(
 
 
 class Sums:
-    """Groups of artifacts, as they are added.
-
-    An artifact whose ids are shortened in its path is counted without its header being read; the header of the first
-    in its group says how the group is named.
-    """
+    """Groups of artifacts, as they are added."""
 
     def __init__(self, storage: Storage, most: int, by: By) -> None:
         self._storage = storage
@@ -75,20 +73,17 @@ class Sums:
         self.artifacts = 0
 
     def add(self, entry: Entry, at: Address | None = None) -> None:
-        """Count an artifact in; what has merely the shape of an address's path is passed over."""
+        """Count an artifact in, at its address if that is known; what stands at none is passed over."""
         segments = entry.path.split("/", 3)
         key: Hashable = tuple(segments[place] for place in _PARTS[self._by])
         if self._by == "day":
             when = moment(entry.modified)
             key = None if when is None else when.date()
-        at = at or address_in(entry.path)
-        if at is None and is_in_full(entry.path):
+        at = at or address_at(self._storage, entry.path, self._most)
+        if at is None:
             return
         found = self._sums.get(key)
         if found is None:
-            at = at or address_at(self._storage, entry.path, self._most)
-            if at is None:
-                return
             found = self._sums[key] = _Sum(at, key)
         self.artifacts += 1
         found.artifacts += 1

@@ -77,7 +77,7 @@ def verify(
     it is called damaged, as it stands then. Memory does not grow with the number of artifacts.
     Raises: `ConfigError`, `DeniedError`, `UnreachableError` where the store cannot be listed.
     """
-    storage, scope = storage_of(store), Scope(dag_id, run_id, task_id)
+    storage, scope = storage_of(store), Scope(dag_id, run_id, task_id).checked()
     heavy = threading.Lock()
 
     def calls() -> Iterator[tuple[int, Callable[[], _Found | None]]]:
@@ -171,7 +171,8 @@ def _drain(source: Source, size: int) -> None:
 
 def _is_file(source: Source) -> bool:
     """Whether nothing says that the bytes have a header, or had one before they were damaged."""
-    head, tail = source.at(0, len(artifact.MAGIC) + 4 + len(_SPELLED)), source.at(source.size - _TAIL, _TAIL)
+    head, tail = source.at(0, len(artifact.MAGIC) + 4 + len(_SPELLED)), source.at(max(0, source.size - _TAIL), _TAIL)
     if head.startswith(artifact.MAGIC) or head.endswith(_SPELLED):
         return False
-    return _SPELLED not in tail and _CHECKED not in tail
+    is_cut = head.startswith(codecs.PARQUET) and not tail.endswith(codecs.PARQUET)
+    return not (is_cut or _SPELLED in tail or _CHECKED in tail)

@@ -104,8 +104,11 @@ class Storage(Protocol):
         """
         ...
 
-    def withdraw(self, path: str, attempt: int, begun: float) -> None:
-        """Remove what an earlier attempt left. Raises: `SupersededError` where it is of a newer one; as `delete`."""
+    def withdraw(self, path: str, attempt: int, begun: float) -> bool:
+        """Remove what an earlier attempt left; False as `delete`.
+
+        Raises: `SupersededError` where it is of a newer one; as `delete`.
+        """
         ...
 
     def exists(self, path: str) -> bool:

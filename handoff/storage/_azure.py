@@ -9,7 +9,7 @@ from typing import IO, Any
 
 from handoff.spool import Source
 from handoff.storage import Entry, Mark, _calls
-from handoff.storage._objects import PART, AnyObjects, Standing, check_size, of_header, seconds
+from handoff.storage._objects import PART, AnyObjects, Standing, check_size, clock, seconds
 
 _ATTEMPT, _TOKEN = "handoff_attempt", "handoff_token"
 _IN_ONE = 16 * 1024**2
@@ -95,18 +95,18 @@ class AzureObjects(AnyObjects):
         return bool(await self.now(bucket))
 
     async def now(self, bucket: str) -> float:
-        said: list[str] = []
+        said: list[str | None] = []
 
         async def read() -> None:
             listed = self._container(bucket).list_blobs(
                 results_per_page=1,
-                raw_response_hook=lambda answer: said.append(answer.http_response.headers["Date"]),
+                raw_response_hook=lambda answer: said.append(answer.http_response.headers.get("Date")),
                 **_ONCE,
             )
             await anext(listed.by_page())
 
         await self.patience.attempt(read)
-        return of_header(said[-1])
+        return clock(said[-1])
 
     async def page(self, prefix: str, token: Any) -> tuple[list[Entry], Any]:
         bucket, _, start = prefix.partition("/")

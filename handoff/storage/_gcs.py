@@ -20,7 +20,7 @@ import msgspec
 from handoff.spool import Source
 from handoff.storage import Entry, Mark, _calls, _faults
 from handoff.storage._faults import Failure
-from handoff.storage._objects import PART, AnyObjects, Standing, check_size, moment, of_header, seconds
+from handoff.storage._objects import PART, AnyObjects, Standing, check_size, clock, moment, seconds
 
 _ATTEMPT, _TOKEN = "handoff-attempt", "handoff-token"
 _GENERATION: Final = "X-Goog-Generation"
@@ -158,7 +158,7 @@ class GcsObjects(AnyObjects):
 
     async def now(self, bucket: str) -> float:
         headers, _ = await self._ask("GET", f"{self.filesystem.base}b/{quote(bucket)}/o", {"maxResults": 1})
-        return of_header(headers["Date"])
+        return clock(headers.get("Date"))
 
     async def page(self, prefix: str, token: Any) -> tuple[list[Entry], Any]:
         bucket, _, start = prefix.partition("/")

@@ -176,7 +176,7 @@ class AnyObjects:
         return {}
 
     async def now(self, bucket: str) -> float:  # noqa: ARG002 - it says nothing of its clock
-        return float(int(time.time()))
+        return clock(None)
 
     async def has_bucket(self, bucket: str) -> bool:
         return bool(await self.call("exists", bucket))
@@ -230,9 +230,9 @@ def moment(info: Mapping[str, Any]) -> dt.datetime | None:
     return when if when.tzinfo else when.replace(tzinfo=dt.UTC)
 
 
-def of_header(date: str) -> float:
-    """Give the time that an answer says it was made, in seconds since 1970. Raises: ValueError where it says none."""
-    return email.utils.parsedate_to_datetime(date).timestamp()
+def clock(date: str | None) -> float:
+    """Give the time that an answer says it was made, in seconds since 1970; this machine's where it says none."""
+    return email.utils.parsedate_to_datetime(date).timestamp() if date else float(int(time.time()))
 
 
 def seconds(when: dt.datetime | None) -> float:

@@ -9,7 +9,7 @@ from typing import IO, Any
 
 from handoff.spool import Source
 from handoff.storage import Entry, Mark, _calls, _faults
-from handoff.storage._objects import PART, AnyObjects, Standing, check_size, of_header, seconds
+from handoff.storage._objects import PART, AnyObjects, Standing, check_size, clock, seconds
 
 _ATTEMPT, _TOKEN = "handoff-attempt", "handoff-token"
 _AT_ONCE = 3  # parts in memory
@@ -161,7 +161,7 @@ class S3Objects(AnyObjects):
 
     async def now(self, bucket: str) -> float:
         found = await self._ask("head_bucket", f"{bucket}/")
-        return of_header(found["ResponseMetadata"]["HTTPHeaders"]["date"])
+        return clock(found["ResponseMetadata"]["HTTPHeaders"].get("date"))
 
 
 def _mark(metadata: dict[str, str]) -> Mark | None:

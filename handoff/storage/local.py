@@ -152,7 +152,7 @@ class LocalStorage:
                     parents.pop()
                     os.rmdir(folders.pop(), dir_fd=parents[-1])
 
-    def withdraw(self, path: str, attempt: int, begun: float) -> None:
+    def withdraw(self, path: str, attempt: int, begun: float) -> bool:
         folder, name = os.path.split(path)
         try:
             with self._translated(path), self._folder(folder) as parent, _locked(parent):
@@ -160,7 +160,8 @@ class LocalStorage:
                 os.unlink(name, dir_fd=parent)
                 os.fsync(parent)
         except MissingError:
-            pass
+            return False
+        return True
 
     def exists(self, path: str) -> bool:
         return self._status(path) is not None

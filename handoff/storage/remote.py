@@ -13,6 +13,7 @@ import sys
 from collections.abc import Callable, Coroutine, Generator, Iterator, Mapping, Sequence
 from typing import IO, Any, Final, TypeAlias, TypeVar
 
+from handoff.address import may_be_path
 from handoff.artifact import Buffer
 from handoff.errors import DamagedError, DeniedError, HandoffError, MissingError, StaleError, UnreachableError
 from handoff.spool import MOST_IN_MEMORY, Ranges, Source
@@ -169,9 +170,10 @@ class RemoteStorage:
                 errors = self._run(act(some))
             except Exception as error:  # noqa: BLE001 - as in _call: it is told of each
                 errors = dict.fromkeys((one.path for one in some), error)
+            bound = {one.path for one in some if one.tag}
             for key, found in errors.items():
-                path = key[len(self._full("")) :]
-                is_changed = _faults.meaning(found) == "conflict"
+                path, what = key[len(self._full("")) :], _faults.meaning(found)
+                is_changed = what == "conflict" and key in bound
                 failed[path] = self._changed(path) if is_changed else self._translate(path, found)
         return failed
 
@@ -179,13 +181,13 @@ class RemoteStorage:
         uri = self.uri(path)
         return StaleError(f"{uri} was written anew since it was listed", remedy="List it again", address=path, uri=uri)
 
-    def withdraw(self, path: str, attempt: int, begun: float) -> None:
+    def withdraw(self, path: str, attempt: int, begun: float) -> bool:
         if self._objects().has_conditions:
             there = self._standing(path)
             if there is None:
-                return
+                return False
             check_newest(there.mark, there.modified, attempt, begun, self.uri(path))
-        self.delete(path)
+        return self.delete(path)
 
     def exists(self, path: str) -> bool:
         try:
@@ -211,7 +213,8 @@ class RemoteStorage:
         while True:
             found, token = self._call("", self._objects().uploads(self._full(""), token))
             for entry in found:
-                yield entry._replace(path=entry.path[start:])
+                if may_be_path(entry.path[start:]):  # else it is somebody else's
+                    yield entry._replace(path=entry.path[start:])
             if token is None:
                 return
 

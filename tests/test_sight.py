@@ -4,12 +4,11 @@ from __future__ import annotations
 
 import logging
 import re
-import time
 from typing import Any
 
 import pytest
 
-from handoff import Address, Store, log, offload, run
+from handoff import Address, Store, Stored, gather, offload, run
 
 LARGE = ["row"] * 30_000
 
@@ -54,23 +53,32 @@ def _files(line: str) -> list[str]:
 
 
 def test_many_values_are_one_line(lines: Any, store: Store) -> None:
-    """Values that are handed over together, or loaded together, are counted in one line."""
+    """Values that are handed over together, or loaded together, are counted in one line; what is in messages, nowhere."""
     at = Address("dag", "run", "task")
     stored = store.put_many([LARGE, LARGE], at, inline_limit=0)
     inline = store.put_many([1, "text"], at)
-    for handoffs in (stored, inline, stored + inline, []):
-        log.sent(at, handoffs, time.perf_counter())
-        with log.loads(handoffs):
-            pass
+    mixed = store.put_many([LARGE, 1, "text"], at, inline_limit=80)
+    assert [] == store.put_many([], at)
+    for handoffs in (stored, inline, [*stored, *inline], mixed):
+        store.get_many(handoffs)
+    assert 3 == sum(1 for _ in store.iter_many([*stored, stored[0]]))
+    gather(stored)
+    store.delete_many([handoff.address for handoff in stored if isinstance(handoff, Stored)])
     folder = "ROOT/dag_id=dag/run_id=run/task_id=task/"
-    sizes = f"234.4 KiB as {2 * stored[0].size} bytes"
+    size = stored[0].size
     assert [
-        f"handed over 2 values of return_value, {sizes} in {folder}, T s",
-        f"loaded 2 handoffs: {sizes}, T s",
+        f"handed over 2 values of return_value, 234.4 KiB as {2 * size} bytes in {folder}, T s",
         "handed over 2 values of return_value, 7 bytes in the message, T s",
-        f"handed over 4 values of return_value, {sizes} in {folder}, 2 of 7 bytes in the message, T s",
-        f"loaded 2 handoffs: {sizes}, T s",
-        "handed over 0 values of return_value, 0 bytes in the message, T s",
+        (
+            f"handed over 3 values of return_value, 117.2 KiB as {size} bytes in {folder}map_index=-1/item=0/return_value, "
+            "2 of 7 bytes in the message, T s"
+        ),
+        f"loaded 2 handoffs: 234.4 KiB as {2 * size} bytes, T s",
+        f"loaded 2 handoffs: 234.4 KiB as {2 * size} bytes, T s",
+        f"loaded {folder}map_index=-1/item=0/return_value: 117.2 KiB as {size} bytes, T s",
+        f"loaded 3 handoffs: 351.6 KiB as {3 * size} bytes, T s",
+        f"loaded 2 handoffs: 234.4 KiB as {2 * size} bytes, T s",
+        "deleted 2 artifacts, T s",
     ] == lines()
 
 
