@@ -464,8 +464,13 @@ def test_the_first_rows_of_a_table_are_shown(store: Store) -> None:
     assert len(told("head", *IDS, "-n", "20", "--json")["head"]) == 9
     twice = json.dumps(store.put(pd.DataFrame([[1, 2]], columns=["a", "a"]), AT).to_json())
     assert told("head", twice, "--json")["head"] == [[1, 2]]
-    store.put(FRAME, AT)
+    whole = json.dumps(store.put(FRAME, AT).to_json())
     assert call("head", twice).exit_code == 4
+    path = Path(store.root, AT.path)
+    path.write_bytes(path.read_bytes()[:-9] + b"x" * 9)
+    assert call("head", whole).exit_code == 5
+    path.write_bytes(b"PAR1" + path.read_bytes()[4:-4] + b"PAR1")
+    assert call("head", whole).exit_code == 5
     store.put([1], AT)
     assert call("head", *IDS, "--columns", "a").exit_code == 11
 
