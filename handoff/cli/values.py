@@ -79,9 +79,9 @@ def put(
     message = envelope.message_of(handoff)
     if xcom:
         _hand_over(message, xcom_path)
-    if not xcom or terminal.is_json():
-        click.echo(message)
     terminal.note(_summary(handoff, time.perf_counter() - began))
+    if not xcom or terminal.is_json():
+        click.echo(message)  # as the last line: some operators take that for the result
 
 
 @click.command(
