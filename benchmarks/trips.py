@@ -24,7 +24,7 @@ STORES: dict[str, tuple[str, Callable[[Path], Any]]] = {
 }
 LISTED = 1_100  # more than stand on a page of S3 or GCS
 ORDER = ("CREATE", "PART", "COMPLETE", "ABORT", "PUT", "HEAD", "GET", "DELETE", "DELETE MANY", "LIST", "BUCKET")
-SMALL, LARGE = ("row", 1), 5_000_000  # 40 MB of floats
+SMALL, LARGE = ("row", 1), 25_000_000  # 200 MB of floats
 
 
 def count(before: Proxy, protocol: str) -> dict[str, list[Request]]:
@@ -67,9 +67,9 @@ def _operations(store: Store) -> Iterator[tuple[str, Callable[[], object]]]:
     yield "`exists`, and it does not", lambda: store.exists(Address("dag", "run", "none"))
     yield "`delete`", lambda: store.delete(Address("dag", "run", "retry"))
     yield "`put` of attempt 2, inline now", lambda: store.put(SMALL, at, attempt=2)
-    yield "`put` of 40 MB", put("large", value, large)
-    yield "`put` of 40 MB by attempt 2", put("large", value, large, 2)
-    yield "`get` of 40 MB", lambda: store.get(handoffs["large"])
+    yield "`put` of 200 MB", put("large", value, large)
+    yield "`put` of 200 MB by attempt 2", put("large", value, large, 2)
+    yield "`get` of 200 MB", lambda: store.get(handoffs["large"])
     store.delete(large)
     _fill(store)
     yield f"`list` of {LISTED:,}", lambda: _listed(store)

@@ -154,7 +154,7 @@ class Payload:
         """Give all of the payload."""
         import zstandard
 
-        frame = memoryview(self._source.data())[self._start :]
+        frame = self._source.view()[self._start :]
         with _translated():
             payload = zstandard.ZstdDecompressor().decompress(frame, max_output_size=self.size, allow_extra_data=False)
         self._left -= len(payload)

@@ -7,14 +7,14 @@ import functools
 import sys
 import time
 from _thread import allocate_lock
-from collections.abc import Callable, Generator, Iterable, Iterator
+from collections.abc import Callable, Generator, Iterable
 from contextvars import ContextVar
-from typing import Any, Self, TypeVar
+from typing import Any, TypeVar
 
 from handoff import config
 from handoff.envelope import clean
-from handoff.event import OK, Action, Event, Warned
-from handoff.sizes import human_size
+from handoff.event import Action, Event
+from handoff.tally import Tally
 
 _T = TypeVar("_T")
 Observer = Callable[[Event], object]
@@ -22,37 +22,23 @@ Observer = Callable[[Event], object]
 _LONGEST = 4096
 _DEBUG, _INFO, _WARNING = 10, 20, 30  # as in logging, which is not loaded where nobody listens
 _FAILED = "{} failed when it was told of an event; what it fails at next is logged at DEBUG"
-_READS = ("get", "scan")
-_DONE = {"put": "handed over", "get": "loaded", "scan": "opened", "delete": "deleted", "prune": "pruned"}
 
 
-class Observation:
-    """An observer at work, until it is closed; as a block, until that ends."""
+def observe(observer: Callable[[Event], object]) -> contextlib.ExitStack:
+    """Have a callable told of each put, get, scan, delete and prune of this process, until the answer is closed.
 
-    def __init__(self, observer: Observer) -> None:
-        _observers[self] = observer
-
-    def close(self) -> None:
-        """Tell the observer no more."""
-        _observers.pop(self, None)
-        _failed.discard(self)
-
-    def __enter__(self) -> Self:
-        return self
-
-    def __exit__(self, *_: object) -> None:
-        self.close()
-
-
-def observe(observer: Callable[[Event], object]) -> Observation:
-    """Have a callable told of each put, get, scan, delete and prune of this process, as an `Event`.
-
-    For all tasks of a deployment, set ``HANDOFF_ON_EVENT=package.module:name`` in place of a call.
+    The answer is a block as well: ``with observe(callable): ...``. For all tasks of a deployment, set
+    ``HANDOFF_ON_EVENT=package.module:name`` in place of a call.
 
     Guarantees: what it raises breaks no task: the first time it is logged, with its traceback, as a warning. It is
     called where things happen, from several threads at once, and not for what it does with a store itself.
     """
-    return Observation(observer)
+    key = object()
+    _observers[key] = observer
+    with contextlib.ExitStack() as stack:
+        stack.callback(_observers.pop, key, None)
+        stack.callback(_failed.discard, key)
+        return stack.pop_all()
 
 
 def tell(event: Event) -> None:
@@ -62,11 +48,11 @@ def tell(event: Event) -> None:
         _audit(event)
     group = _group.get()
     if group is not None:
+        # What is done in one go is one line for people, and each of it one for whoever looks closer.
         group.add(event)
-    for name in event.warnings if group is None else ():
-        _warn(name, event, 1)
-    # What was done in one go is one line for people, and each of it one for whoever looks closer.
-    _say(_DEBUG if group is not None or event.is_inline else _INFO, lambda: _Total(event).line(event.seconds))
+        _say(_DEBUG, lambda: Tally(event).line(event.seconds))
+    else:
+        _say_all(Tally(event), _DEBUG if event.is_inline else _INFO, event.seconds)
 
 
 def is_heard() -> bool:
@@ -105,20 +91,15 @@ class Together:
     def __init__(self) -> None:
         self._began = time.perf_counter()
         self._lock = allocate_lock()
-        self._totals: dict[Action, _Total] = {}
-        self._warned: dict[Warned, tuple[Event, int]] = {}
+        self._tallies: dict[Action, Tally] = {}
 
     def add(self, event: Event) -> None:
         """Count an event."""
         with self._lock:
-            total = self._totals.get(event.action)
-            if total is None:
-                self._totals[event.action] = _Total(event)
+            if event.action in self._tallies:
+                self._tallies[event.action].add(event)
             else:
-                total.add(event)
-            for name in event.warnings:
-                first, count = self._warned.get(name, (event, 0))
-                self._warned[name] = (first, count + 1)
+                self._tallies[event.action] = Tally(event)
 
     def within(self, call: Callable[[], _T]) -> _T:
         """Make a call as a part of this."""
@@ -137,12 +118,8 @@ class Together:
 
     def end(self) -> None:
         """Say what was done."""
-        seconds = time.perf_counter() - self._began
-        for name, (event, count) in self._warned.items():
-            _warn(name, event, count)
-        for total in self._totals.values():
-            if total.is_told:
-                _say(_INFO, functools.partial(total.line, seconds))
+        for tally in self._tallies.values():
+            _say_all(tally, _INFO if tally.is_for_people else _DEBUG, time.perf_counter() - self._began)
 
 
 @contextlib.contextmanager
@@ -158,67 +135,6 @@ def together() -> Generator[None]:
     finally:
         _group.reset(token)
         group.end()
-
-
-class _Total:
-    """What events of one action come to."""
-
-    def __init__(self, event: Event) -> None:
-        self._first = event
-        self._count = self._inline = self._inline_size = self._raw = self._size = 0
-        self._failed: dict[str, int] = {}
-        self.add(event)
-
-    @property
-    def is_told(self) -> bool:
-        """Whether people want to know: of what was loaded from messages, they do not."""
-        return self._first.action == "put" or self._inline < self._count
-
-    def add(self, event: Event) -> None:
-        self._count += 1
-        if event.outcome != OK:
-            self._failed[event.outcome] = self._failed.get(event.outcome, 0) + 1
-        elif event.is_inline:
-            self._inline += 1
-            self._inline_size += event.size or 0
-        else:
-            if self._first.outcome != OK or self._first.is_inline:
-                self._first = event
-            self._raw += event.raw_size or 0
-            self._size += event.size or 0
-
-    def line(self, seconds: float) -> str:
-        """Say what was done: what, how large, how small it became, where, and how long it took."""
-        first, done = self._first, self._count - sum(self._failed.values())
-        why = ", ".join(f"{name} ({count:,})" if self._count > 1 else name for name, count in self._failed.items())
-        if not done:
-            what = first.place if self._count == 1 else self._many(self._count)
-            return f"not {_DONE[first.action]} {what or 'what came'}: {why}, {seconds:.2f} s"
-        if first.action == "put":
-            key = first.address.key if first.address else "a value"
-            what = f"{key}: {first.type}" if done == 1 else self._many(done)
-        else:
-            what = (first.place or f"a {first.type} in a message") if done == 1 else self._many(done)
-        parts = [f"{_DONE[first.action]} {what}", *self._sizes(done), f"{self._count - done:,} not: {why}"]
-        if first.action != "put" and len(parts) > 2:  # noqa: PLR2004 - there is a size
-            parts[:2] = [": ".join(parts[:2])]
-        return ", ".join([*parts[: None if why else -1], f"{seconds:.2f} s"])
-
-    def _many(self, count: int) -> str:
-        first = self._first
-        if first.action == "put":
-            return f"{count:,} values of {first.address.key if first.address else 'a task'}"
-        return f"{count:,} {'handoffs' if first.action in _READS else 'artifacts'}"
-
-    def _sizes(self, done: int) -> Iterator[str]:
-        stored, first = done - self._inline, self._first
-        if self._raw or self._size:
-            place = first.place if stored == 1 else first.place.partition("/map_index=")[0] + "/"
-            sizes = f"{human_size(self._raw)} as {human_size(self._size)}" if self._raw else human_size(self._size)
-            yield f"{sizes} in {place}" if first.action == "put" else sizes
-        if self._inline and (first.action == "put" or not stored):
-            size = human_size(self._inline_size)
-            yield f"{self._inline:,} of {size} in the message" if stored else f"{size} in the message"
 
 
 # --- observers --------------------------------------------------------------------------------------------------
@@ -286,10 +202,10 @@ def _audit(event: Event) -> None:
     log.info("%s", json.dumps(facts))  # ASCII alone: nothing in an id ends a line
 
 
-def _warn(name: Warned, event: Event, count: int) -> None:
-    others = f", and {count - 1:,} more" if count > 1 else ""
-    what = event.place or (event.address.path if event.address else "")
-    _say(_WARNING, lambda: f"{what}{others}: {event.explained(name)}")
+def _say_all(tally: Tally, level: int, seconds: float) -> None:
+    _say(level, lambda: tally.line(seconds))
+    for line in tally.warnings():
+        _say(_WARNING, line.strip)
 
 
 def _say(level: int, line: Callable[[], str], *, with_error: bool = False) -> None:

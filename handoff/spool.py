@@ -6,7 +6,7 @@ import hashlib
 import io
 import os
 from collections.abc import Callable, Iterator
-from typing import Any, Self
+from typing import IO, Any, Self
 
 #: The most bytes of an artifact that are held in memory on either way.
 MOST_IN_MEMORY = 16 * 1024**2
@@ -19,14 +19,16 @@ _WORTH_A_THREAD = 256 * 1024
 class Source:
     """Bytes that can be read any number of times.
 
-    Arguments: the bytes, or a file opened for reading, which stays open meanwhile; ``size``, how many there are.
+    Arguments: the bytes, or a file opened for reading, which stays open meanwhile; ``size``, how many there are;
+    ``digest``, where it is known already.
     """
 
     #: Whether the bytes are elsewhere, so that no more of them should be read than are needed.
     is_apart = False
 
-    def __init__(self, content: bytes | io.FileIO, size: int | None = None) -> None:
+    def __init__(self, content: bytes | IO[bytes], size: int | None = None, digest: str = "") -> None:
         self._content = content
+        self._digest = digest
         self.size = len(content) if size is None and isinstance(content, bytes) else size or 0
 
     @property
@@ -38,6 +40,10 @@ class Source:
     def data(self) -> bytes:
         """Give all bytes."""
         return self._content if isinstance(self._content, bytes) else self.at(0, self.size)
+
+    def view(self) -> memoryview:
+        """Give all bytes to be looked at."""
+        return memoryview(self.data())
 
     def at(self, start: int, length: int) -> bytes:
         """Give up to ``length`` bytes from ``start`` on."""
@@ -70,6 +76,8 @@ class Source:
 
     def digest(self) -> str:
         """Give the SHA-256 of all bytes, in hex."""
+        if self._digest:
+            return self._digest
         with Digest() as found:
             for piece in self.pieces():
                 found.update(piece)
@@ -156,6 +164,10 @@ class Digest:
         return self
 
     def __exit__(self, *_: object) -> None:
+        self.close()
+
+    def close(self) -> None:
+        """End the thread."""
         if self._threads is not None:
             self._threads.shutdown()
 

@@ -5,7 +5,7 @@ from __future__ import annotations
 import contextlib
 import functools
 import time
-from collections.abc import Callable, Iterable, Mapping, Sequence
+from collections.abc import Callable, Generator, Iterable, Mapping, Sequence
 from typing import Any, TypeVar, cast
 
 from msgspec import UNSET
@@ -21,7 +21,6 @@ from handoff.storage import Entry, Storage
 _Method = TypeVar("_Method", bound=Callable[..., Any])
 
 _kind = type  # which a reader's argument hides
-_MISSING = "missing"
 # What a message takes beside its data in base64, but for rare previews.
 _AROUND = 1024
 
@@ -41,10 +40,9 @@ def puts(method: _Method) -> _Method:
             limit = (self._inline_limit if inline_limit is UNSET else inline_limit) or MESSAGE_CAP
             if len(handoff.data) * 2 + _AROUND > limit or sight.is_heard_together():
                 filled = len(envelope.message_of(handoff)) / limit
-                seconds = time.perf_counter() - began
-                sight.tell(_of_inline("put", handoff, seconds, address=at, attempt=attempt, filled=filled))
-        elif type(handoff) is Stored:
-            sight.tell(_of_stored("put", self._storage, handoff, time.perf_counter() - began))
+                _tell("put", self._storage, began, address=at, attempt=attempt, filled=filled, **_facts_of(handoff))
+        else:
+            _tell("put", self._storage, began, **_facts_of(handoff))
         return handoff
 
     return cast("_Method", put)
@@ -74,13 +72,9 @@ def deletes(method: _Method) -> _Method:
 
     @functools.wraps(method)
     def delete(self: Any, address: Address) -> bool:
-        began = time.perf_counter()
-        try:
+        with _told("delete", self._storage, address=address) as facts:
             was_there: bool = method(self, address)
-        except BaseException as error:
-            failed("delete", self._storage, address, error, began)
-            raise
-        _removed(self._storage, address.path, address, OK if was_there else _MISSING, began)
+            facts["outcome"] = OK if was_there else "missing"
         return was_there
 
     return cast("_Method", delete)
@@ -88,34 +82,21 @@ def deletes(method: _Method) -> _Method:
 
 def read(action: Action, storage: Storage, x: Any, call: Callable[[], Any]) -> Any:
     """Watch a call that reads a handoff, an envelope or an address; UNSET is an answer left to another call."""
-    at, handoff = (x, None) if isinstance(x, Address) else (None, envelope.handoff_in(x))
-    if at is None and handoff is None and not envelope.is_envelope(x):
-        return call()  # a plain value: nothing was handed over
-    began, facts = time.perf_counter(), dict[str, Any]()
-
-    def tell(outcome: str) -> None:
-        sight.tell(_of_read(action, storage, handoff or at, facts | {"outcome": outcome}, time.perf_counter() - began))
-
-    try:
-        with sight.noting(facts):
+    found, noted = envelope.handoff_in(x) or x, dict[str, Any]()
+    with _told(action, storage, **_facts_of(found)) as facts, sight.noting(noted):
+        try:
             value = call()
-    except BaseException as error:
-        tell(name_of(error))
-        raise
-    if value is not UNSET:  # else it is left to another call
-        tell(OK)
+        finally:
+            facts.update(noted if isinstance(x, Address) else {})
+        facts["outcome"] = "" if value is UNSET else OK
     return value
 
 
 def written(storage: Storage, call: Callable[[], Stored], at: Address, attempt: int, before: float) -> Stored:
     """Watch a call that writes one of many values, on which some seconds were spent ``before``."""
-    began = time.perf_counter() - before
-    try:
+    with _told("put", storage, before, address=at, attempt=attempt) as facts:
         stored = call()
-    except BaseException as error:
-        failed("put", storage, at, error, began, attempt=attempt)
-        raise
-    sight.tell(_of_stored("put", storage, stored, time.perf_counter() - began))
+        facts.update(_facts_of(stored))
     return stored
 
 
@@ -128,7 +109,8 @@ def kept_in_message(
     filled = size / (limit or MESSAGE_CAP) if len(inline) == len(seconds) else None
     if sight.is_heard_together() or (filled or 0) > NEAR:
         for at, handoff in inline:
-            sight.tell(_of_inline("put", handoff, seconds[at], address=at, attempt=attempt, filled=filled))
+            facts = _facts_of(handoff)
+            sight.tell(Event(action="put", address=at, attempt=attempt, seconds=seconds[at], filled=filled, **facts))
 
 
 def delete_many(storage: Storage, addresses: Iterable[Address]) -> dict[str, HandoffError]:
@@ -137,67 +119,54 @@ def delete_many(storage: Storage, addresses: Iterable[Address]) -> dict[str, Han
     began = time.perf_counter()
     errors = storage.delete_many([Entry(path) for path in places])
     for path, address in places.items():
-        _removed(storage, path, address, name_of(errors[path]) if path in errors else OK, began)
+        _tell("delete", storage, began, address=address, outcome=name_of(errors.get(path)))
     return errors
 
 
 def withdraw(storage: Storage, path: str, attempt: int, begun: float) -> None:
     """Have a storage remove what an earlier attempt left, and tell of it where there was something."""
-    began = time.perf_counter()
-    address = None
-    with contextlib.suppress(ConfigError):  # an id is too long to stand in the path
-        address = Address.from_path(path)
-    try:
-        was_there = storage.withdraw(path, attempt, begun)
-    except BaseException as error:
-        _removed(storage, path, address, name_of(error), began)
-        raise
-    if was_there:
-        _removed(storage, path, address, OK, began)
+    with _told("delete", storage, uri=storage.uri(path)) as facts:
+        with contextlib.suppress(ConfigError):  # an id may be too long to stand in the path
+            facts["address"] = Address.from_path(path)
+        facts["outcome"] = OK if storage.withdraw(path, attempt, begun) else ""
 
 
 def failed(action: Action, storage: Storage, at: Address, error: BaseException, began: float, **facts: Any) -> None:
     """Tell of a call that failed."""
-    uri, seconds = storage.uri(at.path), time.perf_counter() - began
-    sight.tell(Event(action=action, outcome=name_of(error), address=at, uri=uri, seconds=seconds, **facts))
+    _tell(action, storage, began, address=at, outcome=name_of(error), **facts)
 
 
-def name_of(error: BaseException) -> str:
-    """Give the outcome that an error is: its name in small letters, without Error."""
-    return type(error).__name__.removesuffix("Error").lower()
+def name_of(error: BaseException | None) -> str:
+    """Give the outcome that an error is: its name in small letters, without Error; of none, ok."""
+    return OK if error is None else type(error).__name__.removesuffix("Error").lower()
 
 
-def _of_stored(action: Action, storage: Storage, handoff: Stored, seconds: float, outcome: str = OK) -> Event:
-    return Event(
-        action=action,
-        outcome=outcome,
-        address=handoff.address,
-        uri=storage.uri(handoff.address.path),
-        codec=handoff.codec,
-        type=handoff.type,
-        raw_size=handoff.raw_size,
-        size=handoff.size,
-        seconds=seconds,
-        attempt=handoff.attempt,
-    )
+@contextlib.contextmanager
+def _told(action: Action, storage: Storage, before: float = 0, **facts: Any) -> Generator[dict[str, Any]]:
+    """Tell of what the block does or fails to do. It adds what it finds, and without an outcome nothing is told."""
+    began = time.perf_counter() - before
+    try:
+        yield facts
+    except BaseException as error:
+        facts["outcome"] = name_of(error)
+        raise
+    finally:
+        if facts.get("outcome", OK):
+            _tell(action, storage, began, **facts)
 
 
-def _of_inline(action: Action, handoff: Inline, seconds: float, **facts: Any) -> Event:
-    codec, type, raw_size = handoff.codec, handoff.type, envelope.raw_size_of(handoff)
-    facts |= {"codec": codec, "type": type, "raw_size": raw_size, "size": handoff.size}
-    return Event(action=action, is_inline=True, seconds=seconds, **facts)
+def _tell(action: Action, storage: Storage, began: float, address: Address | None = None, **facts: Any) -> None:
+    if address is not None and not facts.get("is_inline"):
+        facts["uri"] = storage.uri(address.path)
+    sight.tell(Event(action=action, address=address, seconds=time.perf_counter() - began, **facts))
 
 
-def _of_read(action: Action, storage: Storage, x: object, facts: dict[str, Any], seconds: float) -> Event:
-    if isinstance(x, Stored):
-        return _of_stored(action, storage, x, seconds, facts["outcome"])
-    if isinstance(x, Inline):
-        return _of_inline(action, x, seconds, **facts)
+def _facts_of(x: object) -> dict[str, Any]:
     if isinstance(x, Address):
-        facts |= {"address": x, "uri": storage.uri(x.path)}
-    return Event(action=action, seconds=seconds, **facts)
-
-
-def _removed(storage: Storage, path: str, address: Address | None, outcome: str, began: float) -> None:
-    seconds = time.perf_counter() - began
-    sight.tell(Event(action="delete", outcome=outcome, address=address, uri=storage.uri(path), seconds=seconds))
+        return {"address": x}
+    if not isinstance(x, Handoff):
+        return {}
+    facts = {"codec": x.codec, "type": x.type, "raw_size": envelope.raw_size_of(x)}
+    if isinstance(x, Stored):
+        return facts | {"address": x.address, "size": x.size, "attempt": x.attempt}
+    return facts | {"size": len(cast("Inline", x).data), "is_inline": True}

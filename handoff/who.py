@@ -7,7 +7,7 @@ from __future__ import annotations
 
 import sys
 from contextvars import ContextVar, Token
-from typing import Any, Protocol
+from typing import Any
 
 import msgspec
 
@@ -24,22 +24,8 @@ class Who(msgspec.Struct, frozen=True):
     attempt: int = 0
 
 
-class Known(Protocol):
-    """What says who is at work."""
-
-    @property
-    def dag_id(self) -> str: ...
-    @property
-    def run_id(self) -> str: ...
-    @property
-    def task_id(self) -> str: ...
-    @property
-    def map_index(self) -> int: ...
-    @property
-    def attempt(self) -> int: ...
-
-
-_known: ContextVar[Known | None] = ContextVar("handoff_who", default=None)
+_TYPES = {"dag_id": str, "run_id": str, "task_id": str, "map_index": int, "attempt": int}
+_known: ContextVar[Any] = ContextVar("handoff_who", default=None)
 
 
 class being:  # noqa: N801 - a block: it is written as a function is called
@@ -47,9 +33,9 @@ class being:  # noqa: N801 - a block: it is written as a function is called
 
     __slots__ = ("_task", "_token")
 
-    def __init__(self, task: Known | None) -> None:
+    def __init__(self, task: object) -> None:
         self._task = task
-        self._token: Token[Known | None] | None = None
+        self._token: Token[Any] | None = None
 
     def __enter__(self) -> None:
         if self._task is not None:
@@ -62,14 +48,12 @@ class being:  # noqa: N801 - a block: it is written as a function is called
 
 def asked() -> Who:
     """Tell who is at work: as it was said, else as Airflow says."""
-    task: Any = _known.get()
-    if task is None:
-        task = instance()
-    if task is None:
-        return Who()
-    attempt = getattr(task, "attempt", None) or getattr(task, "try_number", None)
-    dag_id, run_id, task_id = (_text(getattr(task, name, None)) for name in ("dag_id", "run_id", "task_id"))
-    return Who(dag_id, run_id, task_id, _number(getattr(task, "map_index", None), -1), _number(attempt, 0))
+    task = _known.get() or instance()
+    known: dict[str, Any] = {name: getattr(task, name, None) for name in Who.__struct_fields__}
+    known["attempt"] = known["attempt"] or getattr(task, "try_number", None)
+    # What an orchestrator says is not always what it should be.
+    known = {name: value for name, value in known.items() if type(value) is _TYPES[name]}
+    return Who(**known)
 
 
 def instance() -> Any:
@@ -82,11 +66,3 @@ def instance() -> Any:
             except Exception:  # noqa: BLE001, S112 - outside a task: RuntimeError in Airflow 3, one of its own in 2
                 continue
     return None
-
-
-def _text(found: object) -> str:
-    return found if type(found) is str else ""
-
-
-def _number(found: object, default: int) -> int:
-    return found if type(found) is int else default

@@ -72,6 +72,20 @@ def azure(tmp_path_factory: pytest.TempPathFactory) -> Iterator[dict[str, Any]]:
         yield options
 
 
+@pytest.fixture(scope="session")
+def sqs(tmp_path_factory: pytest.TempPathFactory) -> Iterator[dict[str, Any]]:
+    """Give the arguments of a client that reach a real server with the API of SQS."""
+    with servers.sqs(tmp_path_factory.mktemp("sqs") / "queues") as arguments:
+        yield arguments
+
+
+@pytest.fixture(scope="session")
+def redis_url(tmp_path_factory: pytest.TempPathFactory) -> Iterator[str]:
+    """Give the URL of a real server with the protocol of Redis."""
+    with servers.redis(tmp_path_factory.mktemp("redis") / "keys") as url:
+        yield url
+
+
 @pytest.fixture(scope="module")
 def proxied() -> Iterator[Callable[[dict[str, Any]], Proxy]]:
     """Put a proxy, which writes down requests and plays faults, before the server that storage options reach."""

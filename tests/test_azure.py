@@ -11,6 +11,8 @@ from typing import Any
 import pytest
 
 from handoff import Address, DeniedError, File, LimitError, MissingError, StaleError, Store, UnreachableError
+from handoff.spool import Source
+from handoff.storage._azure import AzureObjects
 from handoff.testing import StoreContract, same
 
 # The client library sends the bytes that it is given.
@@ -53,6 +55,21 @@ def test_large_values_cross_azure(store: Store, tmp_path: Path) -> None:
     store.put(value, ADDRESS)
     with pytest.raises(LimitError):
         Store(store.root, storage_options=store.storage_options, max_size=10**6).get(ADDRESS)
+
+
+def test_blocks_of_two_writers_are_not_mixed(store: Store, monkeypatch: pytest.MonkeyPatch) -> None:
+    """What another writer has sent of its value beside the same object is in no other's value."""
+    send = AzureObjects._send
+
+    async def crossed(self: AzureObjects, there: Any, body: Source, token: str) -> list[Any]:
+        blocks = await send(self, there, body, token)
+        await send(self, there, Source(os.urandom(9 * 2**20)), "0" * len(token))
+        return blocks
+
+    monkeypatch.setattr(AzureObjects, "_send", crossed)
+    value = os.urandom(20 * 2**20)
+    store.put(value, ADDRESS)
+    assert value == store.get(ADDRESS)
 
 
 def test_what_is_missing_is_told_from_a_missing_container(store: Store, azure: dict[str, Any]) -> None:

@@ -92,6 +92,14 @@ def test_a_prune_is_counted_and_looked_at(tmp_path: Path) -> None:
     assert ["figures.json"] == sorted(path.name for path in tmp_path.iterdir())
 
 
+def test_a_store_is_measured_beside_bare_clients(tmp_path: Path) -> None:
+    """Each act at each size has a contest, and the memory of a large one is told for both sides."""
+    printed, found = run("benchmarks.stores", tmp_path, "--beside", "s3fs", "boto3")
+    assert 8 == len(found["results"])
+    assert ["put 19.1 MiB", "get 19.1 MiB"] == [row[0] for row in found["peaks"]]
+    assert "handoff s3fs boto3" in printed
+
+
 def test_what_was_measured_is_shown_again(tmp_path: Path) -> None:
     """Tables for the page are made from the figures of an earlier run, and the aims are held against them."""
     line = {

@@ -30,6 +30,7 @@ OPTIONAL = {
     "rich",
     "s3fs",
     "zstandard",
+    "logging",
     "pickle",
 }
 SILENT = {

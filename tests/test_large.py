@@ -30,7 +30,8 @@ from handoff import (
     spool,
 )
 from handoff.spool import Digest, Source
-from handoff.storage import local, remote
+from handoff.storage import _spool, local
+from handoff.storage._objects import AnyObjects
 from handoff.testing import same
 
 ADDRESS = Address("dag", "run", "task")
@@ -40,8 +41,9 @@ FEW = 10_000
 @pytest.fixture(autouse=True)
 def _few_bytes_in_memory(monkeypatch: pytest.MonkeyPatch) -> Iterator[None]:
     """Let everything above some kilobytes go through files."""
-    for module in (local, remote):
+    for module in (local, _spool):
         monkeypatch.setattr(module, "MOST_IN_MEMORY", FEW)
+    monkeypatch.setattr(AnyObjects, "most_in_one", FEW)
     yield
     fsspec.filesystem("memory").store.clear()
 
@@ -149,8 +151,13 @@ def test_no_room_for_temporary_files_is_said(monkeypatch: pytest.MonkeyPatch) ->
         def write(self, data: bytes) -> None:
             raise OSError(28, "No space left on device")
 
+        def close(self) -> None:
+            pass
+
+    monkeypatch.setattr("tempfile.TemporaryFile", Full)
     with pytest.raises(UnreachableError, match="set TMPDIR"):
-        remote._Spooled(Full(), lambda *_: None).write(b"x")
+        Store("memory://base/prefix").put(os.urandom(3 * 2**20), ADDRESS, inline_limit=0)
+    assert [] == list(Store("memory://base/prefix").list())
 
 
 def test_how_a_payload_is_cut_changes_nothing() -> None:

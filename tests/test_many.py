@@ -73,6 +73,14 @@ def test_the_message_is_within_the_limit_or_no_value_can_leave_it(sizes: list[in
             assert max(inline, default=0) <= min(stored, default=10**6)
 
 
+def test_the_largest_leave_a_message_first(store: Store) -> None:
+    """Where values are too many for their message together, as few as can be are stored, the largest of them."""
+    texts = [os.urandom(size).hex() for size in (300, 1900, 900, 2000, 20)]
+    sent = store.put_many(texts, AT, inline_limit=4000)
+    assert [Inline, Stored, Inline, Stored, Inline] == [type(handoff) for handoff in sent]
+    assert texts == [store.get(handoff) for handoff in sent]
+
+
 def test_elements_are_addressed_by_item_and_outputs_by_key(store: Store) -> None:
     """Elements stand at the items of the address, named values at keys, and each knows its store."""
     elements = store.put_many([(1,), (2,)], AT, inline_limit=0)

@@ -15,6 +15,7 @@ from typing import Any
 import fsspec
 import pytest
 from fsspec.asyn import AsyncFileSystem
+from fsspec.registry import _registry
 
 from handoff import Address, ConfigError, DeniedError, DependencyError, MissingError, Store, UnreachableError
 from handoff.storage import Entry, _calls, open_storage
@@ -318,9 +319,7 @@ def test_a_protocol_without_its_library_names_the_extra(
 ) -> None:
     """A root whose filesystem is not installed says what to install."""
     monkeypatch.setitem(sys.modules, library, None)
-    monkeypatch.delitem(
-        fsspec.registry._registry, root.partition(":")[0], raising=False
-    )  # another test may have loaded it
+    monkeypatch.delitem(_registry, root.partition(":")[0], raising=False)  # another test may have loaded it
     with pytest.raises(DependencyError, match="Install ") as caught:
         Store(root).put((1,), ADDRESS, inline_limit=0)
     assert caught.value.extra == extra

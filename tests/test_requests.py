@@ -73,18 +73,18 @@ def test_a_later_attempt_is_written_over_what_it_has_seen(requests: dict[str, li
 
 def test_a_large_put_asks_nothing_but_to_write(requests: dict[str, list[Request]]) -> None:
     """What is above what memory holds goes up in one piece or in parts, and nothing is asked before or after."""
-    asked = verbs(requests["`put` of 40 MB"])
+    asked = verbs(requests["`put` of 200 MB"])
     assert set(asked) <= UPLOADS
     assert asked.count("CREATE") <= 1
     assert asked.count("COMPLETE") <= 1
-    again = verbs(requests["`put` of 40 MB by attempt 2"])
+    again = verbs(requests["`put` of 200 MB by attempt 2"])
     assert set(again) <= UPLOADS | {"HEAD", "GET"}
     assert again.count("HEAD") + again.count("GET") <= 1
 
 
 def test_a_large_get_is_of_one_version(requests: dict[str, list[Request]]) -> None:
     """A large object is fetched without asking for its size, and in ranges only of the version that came first."""
-    first, *others = requests["`get` of 40 MB"]
+    first, *others = requests["`get` of 200 MB"]
     assert {"GET"} == set(verbs([first, *others]))
     assert [] == [
         str(request) for request in others if not {"if-match", "generation"} & {*request.conditions, *request.query}

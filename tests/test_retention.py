@@ -27,6 +27,7 @@ from handoff import (
     ConfigError,
     DamagedError,
     DeniedError,
+    Event,
     File,
     HandoffError,
     IdentityError,
@@ -35,6 +36,8 @@ from handoff import (
     StaleError,
     Store,
     UnreachableError,
+    observe,
+    run,
 )
 from handoff.retention import _listing, _prune, _verify, artifacts, pin, pins, prune, unpin, usage, verify
 from handoff.storage import Entry, local, remote
@@ -321,9 +324,9 @@ def test_a_run_that_comes_meanwhile_is_not_taken_for_an_old_one(
     store: Store, monkeypatch: pytest.MonkeyPatch, later: Any
 ) -> None:
     """A run, and a DAG, that are first written after the latest runs were looked for are kept, whatever the clocks say."""
-    for run in range(3):
-        store.put(run, Address("dag", f"r{run}", "task"), inline_limit=0)
-        age(store, Address("dag", f"r{run}", "task"), 5 - run)
+    for number in range(3):
+        store.put(number, Address("dag", f"r{number}", "task"), inline_limit=0)
+        age(store, Address("dag", f"r{number}", "task"), 5 - number)
     late = [Address("dag", "late", "task"), Address("another", "late", "task")]
     later(HOUR)
     told: list[str] = []
@@ -362,8 +365,8 @@ def test_an_interrupted_prune_goes_on(store: Store, monkeypatch: pytest.MonkeyPa
 def test_pins_count_until_the_last_page(store: Store, monkeypatch: pytest.MonkeyPatch, later: Any) -> None:
     """A pin that is set while a prune is at work holds for every page that is left."""
     monkeypatch.setattr(_listing, "PAGE", 2)
-    for run in "abcdef":
-        store.put(run, Address("dag", run, "task"), inline_limit=0)
+    for name in "abcdef":
+        store.put(name, Address("dag", name, "task"), inline_limit=0)
     later(HOUR)
     found = prune(store, dag_id="dag", delete=True, tell=lambda _: pin(store, "dag", "d"))
     assert (5, 1) == (found.artifacts, found.pinned)
@@ -394,6 +397,33 @@ def test_what_is_not_removed_is_told(store: Store, monkeypatch: pytest.MonkeyPat
         with pytest.raises(DeniedError):
             prune(store, dag_id="dag", delete=True)
     assert 3 == len(list(store.list()))
+
+
+def test_what_is_pruned_is_seen(store: Store, later: Any, caplog: pytest.LogCaptureFixture, monkeypatch: Any) -> None:
+    """Each artifact that is removed, or is not although it should be, is an event; all of them are one line of the log."""
+    store.put_many(["a", "b", "c"], AT, inline_limit=0)
+    later(HOUR)
+    events: list[Event] = []
+    delete = local.LocalStorage._delete_listed
+
+    def refuse(self: Any, entry: Entry) -> None:
+        if "item=1" in entry.path:
+            raise DeniedError("no", address=entry.path)
+        delete(self, entry)
+
+    monkeypatch.setattr(local.LocalStorage, "_delete_listed", refuse)
+    caplog.set_level("INFO", "handoff")
+    with observe(events.append), run(dag_id="nightly", run_id="now"):
+        prune(store, dag_id="dag")
+        assert [] == events
+        found = prune(store, dag_id="dag", delete=True)
+    assert [("prune", "ok", 0), ("prune", "denied", 1), ("prune", "ok", 2)] == [
+        (event.action, event.outcome, event.address.item) for event in events if event.address
+    ]
+    assert {("nightly", "now")} == {(event.who.dag_id, event.who.run_id) for event in events}
+    assert found.size == sum(event.size or 0 for event in events if event.outcome == "ok")
+    (line,) = [record.message for record in caplog.records if "pruned" in record.message]
+    assert line.startswith("pruned 2 artifacts: ")
 
 
 def test_a_time_that_is_not_known_is_no_age(store: Store, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -645,17 +675,22 @@ def test_what_stands_in_the_wrong_place_is_found(store: Store, monkeypatch: pyte
     monkeypatch.setattr(_verify, "MOST_FAILURES", 2)
     store.put(("here",), AT, inline_limit=0)
     data = Path(store.root, AT.path).read_bytes()
-    for run in "abc":
-        write(store, Address("dag", run, "task").path, data)
+    for name in "abc":
+        write(store, Address("dag", name, "task").path, data)
     found = verify(store)
     assert (4, 3, 2) == (found.artifacts, found.failed, len(found.failures))
     assert f"the artifact belongs to {AT.path}. Run the producer again" in str(found.failures[0])
     (small,) = verify(Store(store.root, max_size=30), run_id="run").failures
     assert isinstance(small, LimitError)
-    monkeypatch.setattr(_verify, "_read", lambda *_: (_ for _ in ()).throw(DeniedError("no")))
-    assert isinstance(verify(store, run_id="run").failures[0], DeniedError)
+    for address in (None, "there"):
+        error = DeniedError("no", address=address)
+        with pytest.MonkeyPatch.context() as patch:
+            patch.setattr(_verify, "_read", lambda *_, error=error: (_ for _ in ()).throw(error))
+            (failure,) = verify(store, run_id="run").failures
+        assert isinstance(failure, DeniedError)
+        assert (address or AT.path) == failure.address
     write(store, FOREIGN[6], b"no header")
-    assert 5 == verify(store).failed
+    assert 4 == verify(store).failed
 
 
 def test_what_was_damaged_on_its_way_or_is_gone_is_no_failure(store: Store, monkeypatch: pytest.MonkeyPatch) -> None:

@@ -23,6 +23,7 @@ from hypothesis.stateful import (
     initialize,
     invariant,
     multiple,
+    precondition,
     rule,
     run_state_machine_as_test,
 )
@@ -36,6 +37,8 @@ from handoff.testing import same, values
 ADDRESSES = st.builds(
     Address, st.sampled_from(["d", "d=1", ".."]), st.sampled_from(["r", "r:2"]), st.just("t"), st.integers(-1, 1), item=st.none() | st.just(0)
 )  # fmt: skip
+#: Of faults that come one after the other, a request is mended by its next try.
+MOST_FAULTS = 3
 
 
 class Crash(BaseException):
@@ -198,6 +201,7 @@ class FaultyMachine(StoreMachine):
     def objects(self) -> int:
         return len(fsspec.filesystem("s3", **self.options).find(self.store.root, withdirs=False, refresh=True))
 
+    @precondition(lambda self: self.proxy.waiting < MOST_FAULTS)
     @rule(name=st.sampled_from([name for name, case in CASES.items() if case.once == MENDED and not case.verb]))
     def fault(self, name: str) -> None:
         self.proxy.play(name, CASES[name].fault)

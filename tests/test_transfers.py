@@ -46,6 +46,15 @@ def test_a_transfer_that_was_cut_is_taken_up_where_it_ended(store: Store, proxy:
     assert int(second.conditions["range"].removeprefix("bytes=").partition("-")[0]) > 0
 
 
+def test_a_look_that_is_cut_is_taken_again(store: Store, proxy: Proxy) -> None:
+    """A retry that is told only half of what stands in its way asks again, and knows then."""
+    store.put(1, ADDRESS)
+    proxy.play("cut", faults.cut_short_unsaid, verb="HEAD")
+    store.put(2, ADDRESS, attempt=2)
+    assert 1 == proxy.played["cut"]
+    assert 2 == store.get(ADDRESS)
+
+
 def test_a_large_transfer_that_is_damaged_once_is_done_again(store: Store, proxy: Proxy) -> None:
     """A bit that flips on the way down is noticed, and the object is read anew."""
     handoff = store.put(VALUE, ADDRESS)

@@ -85,8 +85,9 @@ class App(click.Group):
         return None
 
     def format_options(self, ctx: click.Context, formatter: click.HelpFormatter) -> None:
+        width = max(map(len, self.list_commands(ctx)))
         for title, section in COMMANDS.items():
-            layout.write_section(formatter, title, [(name, does) for name, (_, does) in section.items()])
+            layout.write_section(formatter, title, [(f"{name:<{width}}", does) for name, (_, does) in section.items()])
         layout.write_options(self, ctx, formatter)
 
     def invoke(self, ctx: click.Context) -> Any:

@@ -5,11 +5,12 @@ from __future__ import annotations
 import base64
 import functools
 import io
-from typing import IO, Any
+from typing import Any
 
 from handoff.spool import Source
 from handoff.storage import Entry, Mark, _calls
 from handoff.storage._objects import PART, AnyObjects, Standing, check_size, clock, seconds
+from handoff.storage._spool import Spool
 
 _ATTEMPT, _TOKEN = "handoff_attempt", "handoff_token"
 _IN_ONE = 16 * 1024**2
@@ -45,16 +46,17 @@ class AzureObjects(AnyObjects):
             data = body.data()
             await self.patience.attempt(lambda: there.upload_blob(data, overwrite=True, **noted, **condition, **_ONCE))
             return
-        blocks = await self._send(there, body)
+        blocks = await self._send(there, body, mark.token)
         await self.patience.attempt(lambda: there.commit_block_list(blocks, **noted, **condition, **_ONCE))
 
-    async def _send(self, there: Any, body: Source) -> list[Any]:
+    async def _send(self, there: Any, body: Source, token: str) -> list[Any]:
         from azure.storage.blob import BlobBlock
 
         size = max(PART, -(-body.size // _MOST_BLOCKS))
 
         async def send(number: int) -> Any:
-            name, part = base64.b64encode(b"%08d" % number).decode(), body.at(number * size, size)
+            # Two writers' blocks wait beside the same object: none may take the place of another's.
+            name, part = base64.b64encode(f"{token}{number:08d}".encode()).decode(), body.at(number * size, size)
             # As bytes it would be sent in one go.
             await self.patience.attempt(lambda: there.stage_block(name, io.BytesIO(part), len(part), **_ONCE))
             return BlobBlock(block_id=name)
@@ -70,13 +72,13 @@ class AzureObjects(AnyObjects):
 
         return await self.patience.attempt(read)
 
-    async def fetch(self, key: str, file: IO[bytes], most: int) -> None:
+    async def fetch(self, key: str, spool: Spool, most: int) -> None:
         # What follows the first request is bound to the version of it by the client.
         stream = await self.patience.attempt(lambda: self._object(key).download_blob(max_concurrency=1, **_ONCE))
         check_size(stream.size, most)
         pieces = aiter(stream.chunks())
         while piece := await self.patience.once(anext(pieces, b"")):
-            file.write(piece)
+            spool.write(piece)
 
     async def look(self, key: str) -> Standing | None:
         found = await self.patience.attempt(lambda: self._object(key).get_blob_properties(**_ONCE))

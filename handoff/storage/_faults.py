@@ -49,6 +49,7 @@ _NAMES: Final = {
     "ResourceModifiedError": "conflict",
     "ResourceNotFoundError": "missing",
     "TooLarge": "final",
+    "DecodeError": "passing",  # of an answer that was cut
     "ClientPayloadError": "passing",  # the status of its cause is the library's own
     # They inherit TimeoutError, but are of one request.
     "ServerTimeoutError": "passing",

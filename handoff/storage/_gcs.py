@@ -12,7 +12,7 @@ import hashlib
 import io
 import secrets
 from collections.abc import AsyncGenerator, Mapping
-from typing import IO, Any, Final
+from typing import Any, Final
 from urllib.parse import quote
 
 import msgspec
@@ -21,6 +21,7 @@ from handoff.spool import Source
 from handoff.storage import Entry, Mark, _calls, _faults
 from handoff.storage._faults import Failure
 from handoff.storage._objects import PART, AnyObjects, Standing, check_size, clock, moment, seconds
+from handoff.storage._spool import Spool
 
 _ATTEMPT, _TOKEN = "handoff-attempt", "handoff-token"
 _GENERATION: Final = "X-Goog-Generation"
@@ -64,6 +65,15 @@ class GcsObjects(AnyObjects):
     async def _ask_once(self, method: str, url: str, params: Mapping[str, Any] | None = None, **request: Any) -> Any:
         async with self._answer(method, url, params or {}, **request) as answer:
             return answer.headers, await answer.read()
+
+    async def _told(self, url: str, params: Mapping[str, Any] | None = None) -> Any:
+        """Give what the store says of its objects; again where it does not say all of it."""
+
+        async def ask() -> Any:
+            _, found = await self._ask_once("GET", url, params)
+            return msgspec.json.decode(found)
+
+        return await self.patience.attempt(ask)
 
     async def put(self, key: str, body: Source, mark: Mark, onto: str | None) -> None:
         bucket, _, name = key.partition("/")
@@ -123,7 +133,7 @@ class GcsObjects(AnyObjects):
         _, found = await self._ask("GET", self._url(key), {"alt": "media"}, headers=headers)
         return bytes(found)
 
-    async def fetch(self, key: str, file: IO[bytes], most: int) -> None:
+    async def fetch(self, key: str, spool: Spool, most: int) -> None:
         place, generation = 0, ""
         waits = [*_calls.WAITS]
         while True:
@@ -135,7 +145,7 @@ class GcsObjects(AnyObjects):
                     _check_version(begun, generation)
                     check_size(place + (answer.content_length or 0), most)
                     async for piece in answer.content.iter_chunked(_PIECE):
-                        place += file.write(piece)
+                        place += spool.write(piece)
                         check_size(place, most)
                     return
             except Exception as error:
@@ -144,8 +154,7 @@ class GcsObjects(AnyObjects):
             await _calls.pause(waits.pop(0))
 
     async def look(self, key: str) -> Standing | None:
-        _, found = await self._ask("GET", self._url(key))
-        said = msgspec.json.decode(found)
+        said = await self._told(self._url(key))
         return Standing(
             str(said["generation"]), int(said["size"]), seconds(moment(said)), _mark(said.get("metadata") or {})
         )
@@ -164,8 +173,7 @@ class GcsObjects(AnyObjects):
         bucket, _, start = prefix.partition("/")
         fields = "nextPageToken,items(name,updated,size,generation)"
         params = {"prefix": start, "pageToken": token, "fields": fields}
-        _, found = await self._ask("GET", f"{self.filesystem.base}b/{quote(bucket)}/o", params)
-        said = msgspec.json.decode(found)
+        said = await self._told(f"{self.filesystem.base}b/{quote(bucket)}/o", params)
         listed = [
             Entry(f"{bucket}/{one['name']}", seconds(moment(one)), int(one["size"]), str(one["generation"]))
             for one in said.get("items", ())

@@ -7,11 +7,12 @@ import email.utils
 import functools
 import time
 from collections.abc import Awaitable, Callable, Mapping, Sequence
-from typing import IO, Any, Final, NamedTuple, Protocol
+from typing import Any, Final, NamedTuple, Protocol
 
-from handoff.spool import Source
+from handoff.spool import MOST_IN_MEMORY, Source
 from handoff.storage import Entry, Mark, _calls, _faults
 from handoff.storage._calls import Patience
+from handoff.storage._spool import Spool
 
 #: Bytes of a part in which a large object is sent.
 PART: Final = 8 * 1024**2
@@ -41,6 +42,8 @@ class Objects(Protocol):
 
     #: Whether a put can be bound to what stands there, and leaves its mark.
     has_conditions: bool
+    #: The most bytes that are better got at once than fetched piece by piece, and hashed on the way.
+    most_in_one: int
 
     async def put(self, key: str, body: Source, mark: Mark, onto: str | None) -> None:
         """Make an object of a body, whole or not at all.
@@ -53,8 +56,8 @@ class Objects(Protocol):
         """Give the bytes from one place to another, as far as there are any, in one request."""
         ...
 
-    async def fetch(self, key: str, file: IO[bytes], most: int) -> None:
-        """Write the bytes of one version of an object into a file. Raises: `TooLarge` where there are more."""
+    async def fetch(self, key: str, spool: Spool, most: int) -> None:
+        """Write the bytes of one version of an object into a spool. Raises: `TooLarge` where there are more."""
         ...
 
     async def look(self, key: str) -> Standing | None:
@@ -97,6 +100,7 @@ class AnyObjects:
     """Objects of a filesystem that is known by fsspec's interface alone. See `Objects`."""
 
     has_conditions = False
+    most_in_one = MOST_IN_MEMORY
 
     @staticmethod
     def options(given: Mapping[str, Any], *, is_async: bool) -> dict[str, Any]:
@@ -126,14 +130,14 @@ class AnyObjects:
         found: bytes = await self.call("cat_file", key, start=start, end=end)
         return found
 
-    async def fetch(self, key: str, file: IO[bytes], most: int) -> None:
+    async def fetch(self, key: str, spool: Spool, most: int) -> None:
         import shutil
         import tempfile
 
         with tempfile.TemporaryDirectory(prefix="handoff-", ignore_cleanup_errors=True) as folder:
             await self.call("get_file", key, f"{folder}/artifact", callback=_bounded(most))
             with open(f"{folder}/artifact", "rb") as fetched:  # noqa: ASYNC230 - as filesystems do themselves
-                shutil.copyfileobj(fetched, file, PART)
+                shutil.copyfileobj(fetched, spool, PART)
 
     async def look(self, key: str) -> Standing | None:
         info: dict[str, Any] = await self.call("info", key)

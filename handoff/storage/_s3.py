@@ -5,11 +5,12 @@ from __future__ import annotations
 import contextlib
 import functools
 from collections.abc import Mapping, Sequence
-from typing import IO, Any
+from typing import Any
 
 from handoff.spool import Source
 from handoff.storage import Entry, Mark, _calls, _faults
 from handoff.storage._objects import PART, AnyObjects, Standing, check_size, clock, seconds
+from handoff.storage._spool import Spool
 
 _ATTEMPT, _TOKEN = "handoff-attempt", "handoff-token"
 _AT_ONCE = 3  # parts in memory
@@ -36,10 +37,14 @@ class S3Objects(AnyObjects):
         filesystem.retries = 1
 
     async def _ask(self, method: str, key: str, **kwargs: Any) -> Any:
+        """Make a request, and again where it fails in passing."""
+        return await self.patience.attempt(lambda: self._ask_once(method, key, **kwargs))
+
+    async def _ask_once(self, method: str, key: str, **kwargs: Any) -> Any:
         bucket, _, name = key.partition("/")
         named = {"Bucket": bucket, "Key": name} if name else {"Bucket": bucket}
         call = self.filesystem._call_s3  # noqa: SLF001 - it adds what the user's options ask for in every request
-        return await self.patience.attempt(lambda: call(method, **named, **kwargs))
+        return await call(method, **named, **kwargs)
 
     async def put(self, key: str, body: Source, mark: Mark, onto: str | None) -> None:
         condition = {} if onto is None else {"IfMatch": onto} if onto else {"IfNoneMatch": "*"}
@@ -73,15 +78,14 @@ class S3Objects(AnyObjects):
 
     async def get(self, key: str, start: int, end: int) -> bytes:
         async def read() -> bytes:
-            call, (bucket, _, name) = self.filesystem._call_s3, key.partition("/")  # noqa: SLF001 - as above
-            found = await call("get_object", Bucket=bucket, Key=name, Range=f"bytes={start}-{end - 1}")
+            found = await self._ask_once("get_object", key, Range=f"bytes={start}-{end - 1}")
             async with found["Body"] as body:
                 data: bytes = await body.read()
                 return data
 
         return await self.patience.attempt(read)
 
-    async def fetch(self, key: str, file: IO[bytes], most: int) -> None:
+    async def fetch(self, key: str, spool: Spool, most: int) -> None:
         place, tag = 0, ""
         waits = [*_calls.WAITS]
         while True:
@@ -97,19 +101,24 @@ class S3Objects(AnyObjects):
                         if not waits or _faults.meaning(error) != "passing":
                             raise
                         if _faults.is_damage(error):  # which is told at the end: none of it is of use
-                            place, tag = file.seek(0), ""
-                            file.truncate()
+                            place, tag = 0, ""
+                            spool.restart()
                         break
                     if not piece:
                         return
-                    place += file.write(piece)
+                    place += spool.write(piece)
                     check_size(place, most)
             await _calls.pause(waits.pop(0))
 
     async def look(self, key: str) -> Standing | None:
-        found = await self._ask("head_object", key)
-        modified = seconds(found.get("LastModified"))
-        return Standing(found["ETag"], found["ContentLength"], modified, _mark(found.get("Metadata", {})))
+        async def ask() -> Standing:
+            found = await self._ask_once("head_object", key)
+            if "ContentLength" not in found:
+                raise _faults.Failure("", "an answer without a length")
+            modified = seconds(found.get("LastModified"))
+            return Standing(found["ETag"], found["ContentLength"], modified, _mark(found.get("Metadata", {})))
+
+        return await self.patience.attempt(ask)
 
     async def delete(self, key: str, tag: str = "") -> None:
         await self._ask("delete_object", key, **({"IfMatch": tag} if tag else {}))

@@ -11,21 +11,19 @@ import os
 import secrets
 import sys
 from collections.abc import Callable, Coroutine, Generator, Iterator, Mapping, Sequence
-from typing import IO, Any, Final, TypeAlias, TypeVar
+from typing import Any, Final, TypeAlias, TypeVar
 
 from handoff.address import may_be_path
-from handoff.artifact import Buffer
 from handoff.errors import DamagedError, DeniedError, HandoffError, MissingError, StaleError, UnreachableError
-from handoff.spool import MOST_IN_MEMORY, Ranges, Source
+from handoff.spool import Ranges, Source
 from handoff.storage import Draft, Entry, Mark, _faults, _filesystems, check_newest
 from handoff.storage._calls import Patience, wait_for
 from handoff.storage._objects import TooLarge
+from handoff.storage._spool import Spool
 
 _T = TypeVar("_T")
 _Act: TypeAlias = Callable[[Sequence[Entry]], Coroutine[Any, Any, dict[str, Exception]]]
 
-# More is spooled to the disk: on its way there it is in memory twice.
-_SPOOLED = 4 * 1024**2
 # How often a put looks again at what stands in its way.
 _TRIES = 4
 #: The most objects that are deleted in one request.
@@ -51,21 +49,12 @@ class RemoteStorage:
 
     @contextlib.contextmanager
     def draft(self, path: str) -> Generator[Draft]:
-        import tempfile
-
-        with tempfile.SpooledTemporaryFile(_SPOOLED) as spool:
+        with contextlib.closing(Spool()) as spool:
 
             def commit(attempt: int, begun: float) -> None:
-                size = spool.tell()
-                spool.seek(0)
-                if size <= MOST_IN_MEMORY:
-                    self._put(path, Source(spool.read()), attempt, begun)
-                    return
-                spool.flush()
-                with open(spool.fileno(), "rb", buffering=0, closefd=False) as file:
-                    self._put(path, Source(file, size), attempt, begun)
+                self._put(path, spool.source(), attempt, begun)
 
-            yield _Spooled(spool, commit)
+            yield _Draft(spool, commit)
 
     def _put(self, path: str, body: Source, attempt: int, begun: float) -> None:
         """Make an object of a body, unless a newer attempt has written. A first attempt expects nothing there."""
@@ -98,40 +87,37 @@ class RemoteStorage:
 
     @contextlib.contextmanager
     def source(self, path: str, most: int) -> Generator[Source]:
-        objects, key = self._objects(), self._full(path)
-        if most <= MOST_IN_MEMORY + 1:
+        objects = self._objects()
+        if most <= objects.most_in_one:
             try:
-                data = self._run(objects.get(key, 0, most))
+                data = self._run(objects.get(self._full(path), 0, most))
             except Exception as error:  # as in _call
                 if _faults.meaning(error) != "empty":
                     raise self._translate(path, error) from error
                 data = b""
             yield Source(data)
             return
-        import tempfile
-
-        with tempfile.TemporaryFile(buffering=0) as file:
+        with contextlib.closing(Spool(hashed=True)) as spool:
             try:
-                self._fetch(path, file, most)
+                self._fetch(path, spool, most)
             except TooLarge:
                 yield Source(b"", most)
                 return
-            yield Source(file, file.tell())
+            yield spool.source()
 
-    def _fetch(self, path: str, file: IO[bytes], most: int) -> None:
+    def _fetch(self, path: str, spool: Spool, most: int) -> None:
         """Fetch one version of an object; from its start where the one that was begun is overwritten meanwhile."""
         tries = _TRIES
         while True:
             try:
-                self._run(self._objects().fetch(self._full(path), file, most))
-            except TooLarge:
+                self._run(self._objects().fetch(self._full(path), spool, most))
+            except (TooLarge, HandoffError):
                 raise
             except Exception as error:  # as in _call
                 tries -= 1
                 if not tries or _faults.meaning(error) != "conflict":
                     raise self._translate(path, error) from error
-                file.seek(0)
-                file.truncate()
+                spool.restart()
             else:
                 return
 
@@ -305,20 +291,12 @@ def _free_the_loop() -> None:
 os.register_at_fork(after_in_child=_free_the_loop)
 
 
-class _Spooled:
-    """A local file that holds an object until all of it is there."""
+class _Draft:
+    """An object that is held until all of it is there."""
 
-    def __init__(self, spool: Any, commit: Callable[[int, float], None]) -> None:
-        self._spool = spool
+    def __init__(self, spool: Spool, commit: Callable[[int, float], None]) -> None:
+        self.write = spool.write
         self.commit = commit
-
-    def write(self, data: Buffer) -> None:
-        try:
-            self._spool.write(data)
-        except OSError as error:
-            raise UnreachableError(
-                f"the folder for temporary files: {error}", remedy="Make room there, or set TMPDIR to another folder"
-            ) from error
 
 
 def _shorten(error: Exception) -> str:

@@ -90,6 +90,10 @@ class Services:
         self._until(lambda: ask(dag_id, run_id, conf or {}), f"{dag_id} was not triggered", timeout)
         return run_id
 
+    def api(self) -> tuple[str, str]:
+        """Give the address of the REST API, and a token for it: of Airflow 3, once a run was triggered."""
+        return f"http://127.0.0.1:{self._port}", self._token
+
     def wait(self, dag_id: str, run_id: str, timeout: float = 120) -> str:
         """Wait until a run has ended, and say how. Raises: `ServicesError`."""
         query = "select state from dag_run where dag_id = ? and run_id = ? and state in ('success', 'failed')"

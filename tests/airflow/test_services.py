@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import importlib
 import json
 import re
 import shutil
@@ -11,11 +12,13 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+from redis import Redis
 
 from handoff import Address, Handoff, Store, Stored
 from tests.airflow.services import AIRFLOW_3, Services, services
 
 DAGS = Path(__file__).parent / "dags_services"
+EXAMPLES = Path(__file__).parents[2] / "docs" / "examples"
 TUTORIAL = "tutorial_taskflow_api"
 ENVELOPE = 2 * 1024
 # With the decorator at its defaults all of the tutorial's values travel plain.
@@ -41,16 +44,22 @@ def tutorial(dag_id: str, decorator: str) -> str:
 
 
 @pytest.fixture(scope="session")
-def airflow(tmp_path_factory: pytest.TempPathFactory, s3: dict[str, Any]) -> Generator[Services]:
+def airflow(tmp_path_factory: pytest.TempPathFactory, s3: dict[str, Any], redis_url: str) -> Generator[Services]:
     folder = tmp_path_factory.mktemp("services")
     dags = folder / "dags"
     dags.mkdir()
     for name in ("smoke", "killed", "across", "module_store"):
         shutil.copy(DAGS / f"{name}.py", dags)
+    for name in ("queue_dags", "queue_redis", "queue_sqs"):
+        shutil.copy(EXAMPLES / f"{name}.py", dags)
     for dag_id, decorator in TUTORIALS.items():
         (dags / f"{dag_id}.py").write_text(tutorial(dag_id, decorator))
     lake = {"conn_type": "aws", "login": s3["key"], "password": s3["secret"], "extra": s3["client_kwargs"]}
-    environment = {"HANDOFF_ROOT": str(folder / "artifacts"), "AIRFLOW_CONN_LAKE": json.dumps(lake)}
+    environment = {
+        "AIRFLOW_CONN_LAKE": json.dumps(lake),
+        "HANDOFF_ROOT": str(folder / "artifacts"),
+        "REDIS_URL": redis_url,
+    }
     with services(folder / "home", dags, environment) as running:
         yield running
 
@@ -58,7 +67,9 @@ def airflow(tmp_path_factory: pytest.TempPathFactory, s3: dict[str, Any]) -> Gen
 @pytest.fixture(scope="session")
 def runs(airflow: Services) -> dict[str, str]:
     """Start all runs, so that none waits for another's test."""
-    return {dag_id: airflow.trigger(dag_id) for dag_id in ("killed", "sends", "smoke", "module_store", *TUTORIALS)}
+    return {
+        dag_id: airflow.trigger(dag_id) for dag_id in ("killed", "sends", "sales", "smoke", "module_store", *TUTORIALS)
+    }
 
 
 @pytest.fixture(scope="session")
@@ -132,6 +143,33 @@ def test_another_dag_takes_what_one_hands_over(airflow: Services, finished: Call
     states = airflow.query("select task_id, state from task_instance where dag_id = 'receives'")
     ways = ("ready", "by_address", "newest", "in_conf", "in_template", "in_event", "in_xcom")
     assert dict.fromkeys(ways, "success") == dict(states)
+
+
+def test_a_message_starts_the_next_dag(
+    airflow: Services, finished: Callable[[str], str], redis_url: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """What a DAG publishes when it is done starts another one with it: with Airflow 3, once, if it comes twice as well."""
+    monkeypatch.syspath_prepend(EXAMPLES)
+    queue_redis, queue_sqs = importlib.import_module("queue_redis"), importlib.import_module("queue_sqs")
+    finished("sales")
+    client, keys, started = Redis.from_url(redis_url), [], []
+    start = queue_sqs.start_dag(*airflow.api(), "report") if AIRFLOW_3 else None
+
+    def act(key: str, handoff: Handoff) -> None:
+        keys.append(key)
+        if start:
+            start(key, handoff)
+        elif not started:
+            started.append(airflow.trigger("report", {"rows": handoff.to_json()}))
+
+    ((_, message),) = client.xrange("handoffs")
+    client.xadd("handoffs", message)
+    assert 2 == queue_redis.consume(client, "handoffs", "starter", act)
+    assert keys[:1] == keys[1:]
+    run_id = started[0] if started else keys[0]
+    assert "success" == airflow.wait("report", run_id), airflow.report()
+    assert sum(range(20_000)) == airflow.rows("report", run_id)["total", -1, "return_value"]
+    assert [(run_id,)] == airflow.query("select run_id from dag_run where dag_id = 'report'")
 
 
 def test_the_tutorial_of_airflow_runs_with_the_decorator(airflow: Services, finished: Callable[[str], str]) -> None:

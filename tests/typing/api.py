@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Generator, Iterator
 from typing import Any, assert_type
 
-from handoff import Address, Handoff, Inline, Store, Stored, default_store, gather, offload, run
+from handoff import Address, Handoff, Inline, Store, Stored, default_store, gather, observe, offload, run
 
 store = Store("s3://bucket/prefix", inline_limit=None, storage_options={"profile": "data"}, timeout=10)
 address = Address("dag", "run", "task", map_index=3, key="rows", item=1)
@@ -75,3 +75,6 @@ async def main() -> None:
 
 with run(dag_id="dag", run_id="run", map_index=1) as opened:
     assert_type(opened.dag_id, str)
+
+with observe(lambda event: print(event.action, event.ratio)) as watching:  # noqa: T201 - it is not run
+    watching.close()

@@ -1,0 +1,1 @@
+../../../docs/examples/sql_sensor_dag.py
