@@ -28,6 +28,9 @@ _BLOCK = re.compile(r"^```console\n(.*?)^```$", re.MULTILINE | re.DOTALL)
 _COMMAND = re.compile(r"\A\$ (?:(\w+)=\"\$\()?(?:echo (.+?) \| )?handoff(?: (.*?))?(?:\)\")?\Z")
 # What differs from one run, machine or library to the next.
 _MASKS = (
+    (r"artifact  \S+(?:\n {10}\S+)*", "artifact  <uri>"),
+    (r"free\s+in\s+\S+(?:\n {15}\S+)*", "free in <folder>"),
+    (r"installed: .*", "<extras>"),
     (r"/[\w/.-]*?/(root|xcom)\b", r"/…/\1"),
     (r"[0-9]{4}-[0-9]{2}-[0-9]{2}(T[0-9:.+%A-Z]*)?", "<day>"),
     (r"[0-9a-f]{64}", "<digest>"),
