@@ -25,6 +25,7 @@ import pytest
 from click.testing import CliRunner, Result
 
 import handoff
+from benchmarks import startup
 from handoff import Address, File, Handoff, Store, cli, errors
 from handoff.cli import app, forms, terminal, units, writing
 from handoff.codecs import _libraries
@@ -813,6 +814,12 @@ def test_nothing_heavy_is_loaded_before_it_is_needed() -> None:
         loaded = set(done.stdout.splitlines()[-1].split())
         assert "click" in loaded
         assert set() == loaded & {"rich", "numpy", "pandas", "pyarrow", "fsspec", "asyncio"}
+
+
+def test_what_a_start_costs_is_measured(capsys: pytest.CaptureFixture[str]) -> None:
+    """The benchmark of the start calls every command that it names with success, and prints a line for each."""
+    startup.main(again=1)
+    assert capsys.readouterr().out.count("| `handoff ") == 9
 
 
 def test_a_library_that_another_thread_imports_is_waited_for(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
