@@ -787,6 +787,56 @@ def test_a_terminal_gets_colours_and_a_pipe_none(aged: Store) -> None:
     assert "\x1b" not in forced.output
 
 
+def test_whoever_ends_it_has_it_clean_up(monkeypatch: pytest.MonkeyPatch) -> None:
+    """SIGTERM, by which pods are ended, leaves a command as Ctrl-C does, so that storage calls are taken back."""
+    before, undone = signal.getsignal(signal.SIGTERM), list[str]()
+
+    def work(*_: object) -> None:
+        try:
+            os.kill(os.getpid(), signal.SIGTERM)
+            threading.Event().wait(9)
+        finally:
+            undone.append("upload")
+
+    monkeypatch.setattr("handoff.retention.pins", work)
+    try:
+        with pytest.raises(SystemExit) as ended:
+            cli.run(["pins"])
+    finally:
+        signal.signal(signal.SIGTERM, before)
+    assert (ended.value.code, undone) == (143, ["upload"])
+
+
+def test_ids_do_nothing_to_a_terminal(store: Store) -> None:
+    """Whatever ids, columns and cells hold, no control character and no markup of theirs reaches a terminal."""
+    evil = "a\x1b]0;b\x07\n\u202e[bold]c"
+    at = Address(evil, evil, evil, key=evil)
+    handoff = store.put(pd.DataFrame({evil: [evil]}), at)
+    call("pin", "--dag", evil, "--note", evil)
+    which = ["--dag", evil, "--run", evil, "--task", evil]
+    for arguments in (
+        ["ls"],
+        ["ls", "--sort", "age"],
+        ["ls", "--paths"],
+        ["du"],
+        ["verify"],
+        ["pins"],
+        ["unpin", "--dag", evil],
+        ["prune", "--older-than", "0s"],
+        ["pin", "--dag", evil],
+        ["show", *which, "--key", evil],
+        ["show", *which],
+        ["head", json.dumps(handoff.to_json())],
+        ["head", *which],
+        ["get", evil],
+    ):
+        output = CliRunner().invoke(app, arguments, color=True, prog_name="handoff").output
+        assert "Traceback" not in output, arguments
+        assert set() == set(output) & {"\x07", "\u202e", "\r"}, arguments
+        assert "[bold]c" in output or "%5Bbold%5Dc" in output or "verify" in arguments, arguments
+    assert "\u202e" not in call("put", "--value", "1", *which).stderr  # its stdout is JSON, and exact
+
+
 def test_what_nobody_reads_ends_quietly(monkeypatch: pytest.MonkeyPatch) -> None:
     """Where whoever read the output has enough, the command ends in 141 and says nothing; nor does the interpreter."""
     read, write = os.pipe()

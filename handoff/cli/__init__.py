@@ -6,6 +6,7 @@ A command's module is imported when it is called, so that none waits for what an
 from __future__ import annotations
 
 import os
+import signal
 import sys
 import traceback
 from collections.abc import Sequence
@@ -118,7 +119,13 @@ def exit_code(error: HandoffError) -> int:
 
 def run(arguments: Sequence[str]) -> Any:
     """Run a command, and end this process with its exit code."""
+    # As Ctrl-C does, so that an upload that is under way is taken back: a pod is ended like this.
+    signal.signal(signal.SIGTERM, _end)
     return app.main(list(arguments), prog_name="handoff")
+
+
+def _end(number: int, _: object) -> None:
+    raise SystemExit(128 + number)
 
 
 @click.command(cls=App, context_settings=layout.SETTINGS, epilog=layout.EXIT_CODES)
