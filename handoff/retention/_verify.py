@@ -119,6 +119,7 @@ def _look(storage: Storage, entry: Entry, most: int, heavy: AbstractContextManag
         if error.address is None:
             error.args = (f"{storage.uri(entry.path)}: {error}",)
             error.address, error.uri = entry.path, storage.uri(entry.path)
+        _let_go(error)
         return _Found(entry.size, failure=error)
 
 
@@ -158,6 +159,13 @@ def _check(source: Source, path: str, most: int, heavy: AbstractContextManager[A
     if not is_decoded and source.at(0, len(artifact.MAGIC)) == artifact.MAGIC:
         _drain(source, header.raw_size)
     return _Found(source.size)
+
+
+def _let_go(error: BaseException | None) -> None:
+    """Let an error go of the bytes that its frames hold."""
+    while error is not None:
+        error.__traceback__ = None
+        error = error.__context__
 
 
 def _drain(source: Source, size: int) -> None:

@@ -73,15 +73,15 @@ class LocalStorage:
                     os.fsync(target)
 
             def commit(attempt: int, begun: float) -> None:
+                tries = _TRIES
                 with self._translated(path):
-                    for is_last in (*(False,) * _TRIES, True):
+                    while True:
                         try:
-                            move(attempt, begun)
+                            return move(attempt, begun)
                         except FileNotFoundError:  # a folder that was empty was removed by another
-                            if is_last:
+                            tries -= 1
+                            if not tries:
                                 raise
-                        else:
-                            break
 
             try:
                 yield _Unfinished(file, functools.partial(self._translated, path), commit)
