@@ -261,10 +261,12 @@ def all_threads_end() -> bool:
 def test_whoever_takes_no_more_leaves_nothing_behind() -> None:
     """Stopping early cancels what is under way, begins nothing more, and ends the threads."""
     begun: list[int] = []
-    ended = threading.Event()
+    all_begun, ended = threading.Event(), threading.Event()
 
     def call(n: int) -> int:
         begun.append(n)
+        if len(begun) == 4:
+            all_begun.set()
         if n:
             with cancellation.ending(ended.set):
                 assert ended.wait(60)
@@ -272,6 +274,7 @@ def test_whoever_takes_no_more_leaves_nothing_behind() -> None:
 
     values = lanes.as_taken(calls(1000, call), width=4)
     assert 0 == next(values)
+    assert all_begun.wait(60)
     start = time.monotonic()
     values.close()
     assert time.monotonic() - start < 30

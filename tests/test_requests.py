@@ -13,7 +13,10 @@ from benchmarks.proxy import Proxy, Request
 
 PAGE = Path(__file__).parent.parent / "docs" / "object-stores.md"
 # The client libraries send the bytes that they are given.
-pytestmark = pytest.mark.filterwarnings("ignore:Sending a large body directly:ResourceWarning")
+pytestmark = [
+    pytest.mark.filterwarnings("ignore:Sending a large body directly:ResourceWarning"),
+    pytest.mark.timeout(400),  # the first test waits until all is counted
+]
 MOST = {
     "`put`, inline": 0,
     "`put`, stored": 1,
