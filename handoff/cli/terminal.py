@@ -147,7 +147,7 @@ def as_json(error: HandoffError) -> dict[str, Any]:
 
 
 @contextlib.contextmanager
-def progress(title: str, total: int | None = None, unit: str = "") -> Generator[Callable[[int], None]]:
+def progress(title: str, total: int | None = None, *, is_counted: bool = False) -> Generator[Callable[[int], None]]:
     """Show on stderr how far long work is, where that is a terminal; give what is told of each step done."""
     if not is_watched():
         yield lambda _: None
@@ -155,8 +155,9 @@ def progress(title: str, total: int | None = None, unit: str = "") -> Generator[
     from rich.console import Console
     from rich.progress import BarColumn, MofNCompleteColumn, Progress, SpinnerColumn, TextColumn, TimeElapsedColumn
 
-    how_far = [BarColumn(), MofNCompleteColumn()] if total is not None else [TextColumn("{task.completed:,.0f}")]
-    parts = [SpinnerColumn(), TextColumn("{task.description}"), *how_far, TextColumn(unit), TimeElapsedColumn()]
+    count = [TextColumn("{task.completed:,.0f}")] if is_counted else []
+    how_far = count if total is None else [BarColumn(), MofNCompleteColumn()]
+    parts = [SpinnerColumn(), TextColumn("{task.description}"), *how_far, TimeElapsedColumn()]
     with Progress(*parts, console=Console(stderr=True), transient=True) as drawn:
         task = drawn.add_task(title, total=total)
         yield lambda steps: drawn.advance(task, steps)

@@ -82,7 +82,7 @@ def prune(*, older_than: dt.timedelta | None, keep_runs: int | None, leftovers: 
     if older_than is None and keep_runs is None and not leftovers and not any(meant.values()):
         raise click.UsageError("Say what to prune: --older-than, --keep-runs, --leftovers, or a DAG, run or task.")
     store = place.store_of(given)
-    with terminal.progress("deleting" if yes else "looking") as step:
+    with terminal.progress("deleting" if yes else "looking", is_counted=True) as step:
         seen = _Seen(step)
         found = retention.prune(
             store, older_than=older_than, keep_runs=keep_runs, leftovers=leftovers, delete=yes, tell=seen, **meant
