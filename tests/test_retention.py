@@ -349,15 +349,22 @@ def test_an_interrupted_prune_goes_on(store: Store, monkeypatch: pytest.MonkeyPa
     later(HOUR)
     seen: list[Any] = []
 
+    def interrupt(*_: Any, **__: Any) -> None:
+        raise KeyboardInterrupt
+
     def tell(progress: Any) -> None:
         seen.append(progress)
         if len(seen) == 2:
-            raise KeyboardInterrupt
+            interrupt()
 
     with pytest.raises(KeyboardInterrupt):
         prune(store, dag_id="dag", delete=True, tell=tell)
     assert [5, 10] == [one.artifacts for one in seen] == [one.deleted for one in seen]
     assert 2 == len(list(store.list()))
+    with monkeypatch.context() as patch:
+        patch.setattr(os, "unlink", interrupt)  # amid a page
+        with pytest.raises(KeyboardInterrupt):
+            prune(store, dag_id="dag", delete=True)
     assert 2 == prune(store, dag_id="dag", delete=True).artifacts
     assert [] == list(store.list())
 

@@ -67,7 +67,8 @@ class LocalStorage:
                     os.fsync(file.fileno())
                     with _locked(target):
                         self._check_newest(target, path, attempt, begun)
-                        os.utime(file.fileno())  # it counts from when it is seen
+                        with contextlib.suppress(OSError):  # it counts from when it is seen, where that can be said
+                            os.utime(file.fileno())
                         os.replace(unfinished, name, src_dir_fd=temporary, dst_dir_fd=target)
                     is_left = False
                     os.fsync(target)
