@@ -18,7 +18,7 @@ nox.options.sessions = ["check", "tests", "tables", "wheel", "airflow"]
 
 SUPPORTED = ("3.11", "3.12", "3.13")
 PROJECT = nox.project.load_toml("pyproject.toml")
-EXTRAS = "arrow,azure,gcs,numpy,pandas,polars,s3,testing"
+EXTRAS = "arrow,azure,cli,gcs,numpy,pandas,polars,s3,testing"
 AZURITE = "azurite@3.35.0"
 # What these see hangs on servers, not on the interpreter: they are run on one.
 ONCE = ("azure", "benchmarks", "faults", "gcs", "permissions", "queues", "requests", "restarts", "transfers")
@@ -116,6 +116,9 @@ def wheel(session: nox.Session) -> None:
     session.run(
         "python", "-c", "import handoff, sys; assert 'site-packages' in handoff.__file__; print(handoff.__file__)"
     )
+    session.run("handoff", success_codes=[12])  # it says how to install the command line
+    session.install(f"{built}[cli]")
+    session.run("handoff", "doctor")
 
 
 @nox.session

@@ -19,6 +19,7 @@ OPTIONAL = {
     "airflow",
     "adlfs",
     "asyncio",
+    "click",
     "fsspec",
     "gcsfs",
     "hypothesis",
@@ -26,6 +27,7 @@ OPTIONAL = {
     "pandas",
     "polars",
     "pyarrow",
+    "rich",
     "s3fs",
     "zstandard",
     "logging",
@@ -36,7 +38,7 @@ SILENT = {
 }  # fmt: skip
 # Rooms that work with libraries which the core does not need. Each is one of its kind, and none knows another.
 WITH_EXTRAS = (
-    "storage/_s3.py", "storage/_gcs.py", "storage/_azure.py", "integrations/", "testing.py", "frames.py", "parts.py", "codecs/_nested.py",
+    "cli/", "__main__.py", "storage/_s3.py", "storage/_gcs.py", "storage/_azure.py", "integrations/", "testing.py", "frames.py", "parts.py", "codecs/_nested.py",
     "codecs/array.py", "codecs/table.py", "codecs/_arrow.py", "codecs/_cells.py", "codecs/_index.py", "codecs/_ipc.py",
     "codecs/_libraries.py", "codecs/_objects.py", "codecs/_pandas.py", "codecs/_parquet.py", "codecs/_polars.py", "codecs/_rows.py",
     "codecs/_columns.py", "codecs/_records.py", "hints.py", "records/", "connections.py", "retention/", "codecs/_pendulum.py", "codecs/_zones.py",
