@@ -50,8 +50,6 @@ html_css_files = ["site.css"]
 linkcheck_timeout = 20
 linkcheck_retries = 2
 
-# Pages of work that is under way.
-_COMING = ("retention", "sight", "cli")
 _NAME = re.compile(r"(?<![`:])`(?P<name>[A-Za-z_.]+)`(?!`)")
 _PART = re.compile(r"(?:^|(?<=[.;] ))(Arguments|Guarantees|Raises): ", re.MULTILINE)
 
@@ -80,15 +78,7 @@ def leave_builtins(_app: object, doctree: Any) -> None:
             node.replace_self(nodes.Text(node["reftarget"]))
 
 
-def leave_out_the_coming(_app: object, page: str, source: list[str]) -> None:
-    """Name no page that is not there yet."""
-    if page == "index":
-        absent = [name for name in _COMING if not Path(__file__).with_name(f"{name}.md").exists()]
-        source[0] = "\n".join(line for line in source[0].splitlines() if line not in absent)
-
-
 def setup(app: Any) -> None:
-    """Have docstrings written out as they are read, and pages as they are found."""
+    """Have docstrings written out as they are read."""
     app.connect("autodoc-process-docstring", write_out)
     app.connect("doctree-read", leave_builtins)
-    app.connect("source-read", leave_out_the_coming)
