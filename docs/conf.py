@@ -12,7 +12,7 @@ from pathlib import Path
 from typing import Any
 
 from docutils import nodes
-from sphinx.addnodes import pending_xref
+from sphinx.addnodes import desc_annotation, desc_parameter, pending_xref
 
 import handoff
 
@@ -51,6 +51,7 @@ linkcheck_timeout = 20
 linkcheck_retries = 2
 
 _NAME = re.compile(r"(?<![`:])`(?P<name>[A-Za-z_.]+)`(?!`)")
+_BOUNDED = re.compile(r"Annotated\[(\w+), msgspec\.Meta\([^()]*\)\]")
 _PART = re.compile(r"(?:^|(?<=[.;] ))(Arguments|Guarantees|Raises): ", re.MULTILINE)
 
 
@@ -78,7 +79,15 @@ def leave_builtins(_app: object, doctree: Any) -> None:
             node.replace_self(nodes.Text(node["reftarget"]))
 
 
+def leave_bounds(_app: object, doctree: Any, _page: str) -> None:
+    """Show the type of a field without the bounds of what may stand in an envelope: the format has them."""
+    for node in list(doctree.findall(lambda found: isinstance(found, desc_annotation | desc_parameter))):
+        if "Annotated[" in (text := node.astext()):
+            node[:] = [nodes.Text(_BOUNDED.sub(r"\1", text))]
+
+
 def setup(app: Any) -> None:
     """Have docstrings written out as they are read."""
     app.connect("autodoc-process-docstring", write_out)
     app.connect("doctree-read", leave_builtins)
+    app.connect("doctree-resolved", leave_bounds)
