@@ -74,3 +74,10 @@ def test_every_page_has_its_place_on_the_site() -> None:
             listed += [found for entry in entries for found in page.parent.glob(f"{entry}.md")]
     pages = set((ROOT / "docs").rglob("*.md")) - {ROOT / "docs" / "index.md"}
     assert sorted(pages) == sorted(listed)
+
+
+def test_every_room_is_on_the_map() -> None:
+    """Each module and package of the library is named in the map of CONTRIBUTING.md, and no other is."""
+    rows = re.findall(r"^\| (`[^|]*) \|", (ROOT / "CONTRIBUTING.md").read_text(), re.MULTILINE)
+    rooms = {path.stem for path in (ROOT / "handoff").iterdir() if path.suffix in {"", ".py"} and path.name[0] != "_"}
+    assert rooms == set(re.findall(r"`(\w+)/?`", " ".join(rows)))
