@@ -37,6 +37,7 @@ python_maximum_signature_line_length = 80
 add_module_names = False
 
 html_theme = "furo"
+pygments_dark_style = "github-dark"
 html_title = "handoff"
 html_show_sphinx = False
 html_copy_source = False
