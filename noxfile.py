@@ -117,7 +117,7 @@ def tables(session: nox.Session, line: str) -> None:
 @nox.session
 def wheel(session: nox.Session) -> None:
     """Build the wheel, and use it where the sources are not: with its core dependencies alone."""
-    folder = Path(session.create_tmp())
+    folder = Path(session.create_tmp()).resolve()
     session.install("build")
     session.run("python", "-m", "build", "--wheel", "--outdir", str(folder), silent=True)
     (built,) = folder.glob("*.whl")
