@@ -17,9 +17,9 @@ from msgspec import UNSET, UnsetType
 from handoff import plain
 from handoff.address import Address, is_text
 from handoff.config import ENVELOPE_CAP, MESSAGE_CAP
-from handoff.errors import ConfigError, EncodeError, EnvelopeError, IdentityError
+from handoff.errors import ConfigError, EncodeError, EnvelopeError, IdentityError, newer
 
-VERSION: Final = 0
+VERSION: Final = 1
 MARK = "__handoff__"
 #: The codec of a value that travels as itself.
 PLAIN = "plain"
@@ -27,6 +27,7 @@ PLAIN = "plain"
 MOST_ATTEMPTS = 2**31
 
 _REMEDY = "Pass what to_json() gave"
+_RERUN = "Run the producer again, by a release"
 _LONGEST_TEXT = 6 * MESSAGE_CAP  # with every character escaped
 _LONGEST_NAME = 200
 _LONGEST_FILE_NAME = 255
@@ -55,7 +56,7 @@ class Handoff(msgspec.Struct, frozen=True, dict=True, tag_field="kind", forbid_u
     One that a store gave can `load` its value; one read from JSON is loaded with ``store.get(handoff)``.
     """
 
-    version: Literal[0] = msgspec.field(default=VERSION, name=MARK)
+    version: Literal[1] = msgspec.field(default=VERSION, name=MARK)
     codec: _Name
     #: The type of the value, for people and for error messages.
     type: _Name
@@ -229,10 +230,9 @@ def _parse(text: str | bytes) -> object:
 def _read(message: dict[str, Any]) -> Handoff:
     version = message[MARK]
     if type(version) is int and version > VERSION:
-        raise EnvelopeError(
-            f"this envelope is of a newer version than {VERSION}, the newest that this library reads",
-            remedy="Upgrade dag-handoff where it is read",
-        )
+        raise newer("this envelope is")
+    if type(version) is int and version == 0:
+        raise EnvelopeError("this envelope is of version 0, which no release has written", remedy=_RERUN)
     try:
         found = msgspec.convert(message, Inline | Stored)
     except (msgspec.ValidationError, IdentityError, RecursionError, UnicodeError) as error:

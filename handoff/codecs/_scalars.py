@@ -32,7 +32,9 @@ _COMPLEX = struct.Struct(">dd")
 _DECIMALS = decimal.Context(capitals=1, traps=[decimal.InvalidOperation])
 _DTYPE = re.compile(r"\A[<>|](?:b1|[iu][1248]|f[248]|c8|c16|[mM]8(?:\[[0-9]*[A-Za-z]+\])?)\Z")
 _PATHS: tuple[type[PurePath], ...] = (PurePosixPath, PosixPath, PureWindowsPath)
-_SAFETY = (SafeUUID.unknown, SafeUUID.safe, SafeUUID.unsafe)
+_FLAVOURS = dict(enumerate(_PATHS))
+_SAFETIES = {b"": SafeUUID.unknown, b"\1": SafeUUID.safe, b"\2": SafeUUID.unsafe}
+_SAFETY_BYTES = {safety: data for data, safety in _SAFETIES.items()}
 
 _dump = msgspec.msgpack.Encoder().encode
 
@@ -68,7 +70,7 @@ def unpack(code: int, content: bytes) -> Any:
 def _pack_int(value: int) -> Any:
     if _LEAST_INT <= value <= _MOST_INT:
         return value
-    return Ext(INT, value.to_bytes(value.bit_length() // 8 + 1, "big", signed=True))
+    return Ext(INT, value.to_bytes((value if value > 0 else ~value).bit_length() // 8 + 1, "big", signed=True))
 
 
 def _pack_text(value: str) -> Any:
@@ -86,12 +88,11 @@ def _unpack_text(content: bytes) -> str:
 
 
 def _pack_uuid(value: UUID) -> Ext:
-    safety = _SAFETY.index(value.is_safe)
-    return Ext(UUID_, value.bytes + (bytes([safety]) if safety else b""))
+    return Ext(UUID_, value.bytes + _SAFETY_BYTES[value.is_safe])
 
 
 def _unpack_uuid(content: bytes) -> UUID:
-    return UUID(bytes=content[:16], is_safe=_SAFETY[content[16] if content[16:] else 0])
+    return UUID(bytes=content[:16], is_safe=_SAFETIES[content[16:]])
 
 
 def _unpack_decimal(content: bytes) -> Any:
@@ -142,7 +143,7 @@ def _pack_pendulum(place: int, value: Any) -> Ext:
 
 def _unpack_pendulum(content: bytes) -> Any:
     place, text, *more = _load(content)
-    kind = _pendulum.KINDS[place][1]
+    kind = dict(enumerate(_pendulum.KINDS))[place][1]
     plain = _same_text(kind.fromisoformat, kind.isoformat, text)
     fold_and_zone = {"fold": more[0], "tzinfo": _zones.zone_of(more[1])} if more else {}
     return _pendulum.make(place, plain, **fold_and_zone)
@@ -158,7 +159,7 @@ def _pack_path(value: PurePath) -> Ext:
 
 def _unpack_path(content: bytes) -> Any:
     flavour, text = _load(content)
-    return _PATHS[flavour](text)
+    return _FLAVOURS[flavour](text)
 
 
 def _pack_numpy(value: Any) -> Ext:
