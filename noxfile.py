@@ -101,7 +101,14 @@ def tests(session: nox.Session) -> None:
 def tables(session: nox.Session, line: str) -> None:
     """Run the tests of tables with the oldest libraries that are supported, and with the newest."""
     session.install("-e", ".[pandas,polars,testing]", "duckdb", *group("tables"), *TABLES[line])
-    session.run("pytest", "tests/test_table.py", "tests/test_pandas.py", "tests/test_polars.py", *session.posargs)
+    session.run(
+        "pytest",
+        "tests/test_table.py",
+        "tests/test_pandas.py",
+        "tests/test_polars.py",
+        "tests/test_golden.py",
+        *session.posargs,
+    )
 
 
 @nox.session

@@ -63,7 +63,7 @@ class EncodeError(HandoffError, TypeError):
 
 
 class EnvelopeError(HandoffError, ValueError):
-    """A message claims to be a handoff and is not one that this version can read, or what it names is of a newer one."""
+    """A message is not a handoff that this version can read, or what it names is of a newer version."""
 
 
 class LimitError(HandoffError, ValueError):
@@ -128,7 +128,6 @@ class DependencyError(HandoffError, ImportError):
     """A library that this value or this root needs is not installed. Install the ``extra``."""
 
     extra: str = ""
-
 
 
 def newer(what: str) -> EnvelopeError:

@@ -129,7 +129,10 @@ def forged(note: Any, types: list[Any]) -> Inline:
     return Inline(codec="table", type="polars.DataFrame", sha256=hashlib.sha256(data).hexdigest(), data=data)
 
 
-@pytest.mark.parametrize(("note", "types"), [(b"?", []), (b"", []), (base64.b64encode(tree.dump(["rows"])), []), (b"", [["Int8", 1], ["Int8"]])])
+@pytest.mark.parametrize(
+    ("note", "types"),
+    [(b"?", []), (b"", []), (base64.b64encode(tree.dump(["rows"])), []), (b"", [["Int8", 1], ["Int8"]])],
+)
 def test_a_note_of_another_is_damage(note: bytes, types: list[Any], store: Store) -> None:
     """What is noted of a frame is read strictly: anything else raises DamagedError."""
     assert [1] == store.get(forged(b"", [["Int64"]]))["a"].to_list()

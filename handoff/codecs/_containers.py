@@ -57,7 +57,8 @@ def decode(payload: bytes, limit: int) -> tuple[Any, bool]:
     """Decode what `encode`, or MessagePack alone, made, and tell whether records stand in it.
 
     Arguments: ``limit``, the most bytes that arrays and tables in it may weigh in memory. Raises: `LimitError`,
-    `DependencyError`, `EnvelopeError` for what a newer version has, or any of the errors of msgspec and Python for bytes they cannot read.
+    `DependencyError`, `EnvelopeError` for what a newer version has, or any of the errors of msgspec and Python for
+    bytes they cannot read.
     """
     depth = 0
     left = limit
