@@ -18,7 +18,7 @@ nox.options.sessions = ["check", "tests", "tables", "wheel", "airflow"]
 
 SUPPORTED = ("3.11", "3.12", "3.13")
 PROJECT = nox.project.load_toml("pyproject.toml")
-EXTRAS = "arrow,azure,gcs,numpy,pandas,polars,s3,testing"
+EXTRAS = "arrow,azure,cli,gcs,numpy,pandas,polars,s3,testing"
 AZURITE = "azurite@3.35.0"
 # What these see hangs on servers, not on the interpreter: they are run on one.
 ONCE = ("azure", "benchmarks", "faults", "gcs", "permissions", "queues", "requests", "restarts", "transfers")
@@ -123,6 +123,9 @@ def wheel(session: nox.Session) -> None:
     session.run(
         "python", "-c", "import handoff, sys; assert 'site-packages' in handoff.__file__; print(handoff.__file__)"
     )
+    session.run("handoff", success_codes=[12])  # it says how to install the command line
+    session.install(f"{built}[cli]")
+    session.run("handoff", "doctor")
 
 
 @nox.session
@@ -173,6 +176,13 @@ def bench_fan_in(session: nox.Session) -> None:
     """Measure a thousand artifacts read from S3, by a loop and side by side, beside the raw clients: some 5 minutes."""
     session.install("-e", ".[s3]", "boto3", "obstore", *group("bench"))
     session.run("python", "-m", "benchmarks.fan_in", *session.posargs)
+
+
+@nox.session
+def bench_pruning(session: nox.Session) -> None:
+    """Measure a prune of 10,000 and of 100,000 artifacts on S3, and one while others write: some 10 minutes."""
+    session.install("-e", ".[s3]", *group("bench"))
+    session.run("python", "-m", "benchmarks.pruning", *session.posargs)
 
 
 @nox.session

@@ -21,8 +21,10 @@ from handoff.errors import (
     SupersededError,
     UnreachableError,
 )
+from handoff.event import Event
 from handoff.files import File
 from handoff.gathering import gather
+from handoff.sight import observe
 from handoff.store import Store
 
 __all__ = [
@@ -33,6 +35,7 @@ __all__ = [
     "DependencyError",
     "EncodeError",
     "EnvelopeError",
+    "Event",
     "File",
     "Handoff",
     "HandoffError",
@@ -48,6 +51,7 @@ __all__ = [
     "UnreachableError",
     "default_store",
     "gather",
+    "observe",
     "offload",
     "run",
 ]

@@ -10,7 +10,7 @@ import typing
 from collections.abc import Callable, Iterator, Mapping
 from typing import Any, NamedTuple
 
-from handoff import envelope, hints, lanes, log, parcel, records, taskflow
+from handoff import envelope, hints, lanes, parcel, records, sight, taskflow
 from handoff.config import DEEPEST
 from handoff.containers import CONTAINERS, levels
 from handoff.defaults import default_store
@@ -90,7 +90,7 @@ class Loader:
         )
 
     def _load_all(self, found: list[tuple[Handoff, Any, str]]) -> Iterator[Any]:
-        with log.loads([handoff for handoff, _, _ in found]):
+        with sight.together():
             return iter(
                 lanes.in_order((envelope.weight_of(handoff), self._call(handoff, *of)) for handoff, *of in found)
             )

@@ -57,6 +57,15 @@ def from_environment(environ: Mapping[str, str] | None = None) -> Settings:
     )
 
 
+def on_event(environ: Mapping[str, str] | None = None) -> tuple[str, str] | None:
+    """Read ``HANDOFF_ON_EVENT``: the module and the name of what is told of events. Raises: `ConfigError`."""
+    given = (os.environ if environ is None else environ).get("HANDOFF_ON_EVENT", "")
+    module, _, name = given.partition(":")
+    if given and not (module and name):
+        raise ConfigError("HANDOFF_ON_EVENT names no callable", remedy="Write it as in package.module:on_event")
+    return (module, name) if given else None
+
+
 def check_limit(limit: object) -> int | None:
     """Give back an inline limit: bytes from 0 (always store) to `MESSAGE_CAP`, or None (never store).
 

@@ -6,19 +6,18 @@ Nothing of an orchestrator is imported: a module that is not loaded already runs
 from __future__ import annotations
 
 import contextlib
-import sys
 from collections.abc import Callable, Generator, Mapping
 from contextvars import ContextVar
 from typing import Any
 
 import msgspec
 
-from handoff import attempts, envelope
+from handoff import attempts, envelope, who
 from handoff.address import Address
 from handoff.errors import EnvelopeError, IdentityError
 from handoff.taskflow import Shape, layers, shape_of
+from handoff.who import Who
 
-_AIRFLOW = ("airflow.sdk", "airflow.providers.standard.operators.python", "airflow.operators.python")
 _IDENTITY = ("dag_id", "run_id", "task_id", "map_index", "try_number")
 _TASK_INSTANCE = ("ti", "task_instance")
 
@@ -76,7 +75,8 @@ def run(*, dag_id: str, run_id: str, task_id: str | None = None, map_index: int 
     Address(dag_id, run_id, task_id or "task", map_index)  # ids that have no address are refused here
     token = _current_run.set(Run(dag_id, run_id, task_id, map_index))
     try:
-        yield _current_run.get()  # type: ignore[misc]  # it was just set
+        with who.being(Who(dag_id, run_id, task_id or "", map_index)):
+            yield _current_run.get()  # type: ignore[misc]  # it was just set
     finally:
         _current_run.reset(token)
 
@@ -109,7 +109,7 @@ def running(function: Callable[..., Any], arguments: Mapping[str, Any]) -> Task 
     if inside is not None:
         name = inside.task_id or function.__name__
         return Task(inside.dag_id, inside.run_id, name, inside.map_index, run=inside)
-    instance = _given(arguments) or _current()
+    instance = _given(arguments) or who.instance()
     task: Any = getattr(instance, "task", None)
     if not any(layer is function for layer in layers(getattr(task, "python_callable", None))):
         return None
@@ -139,14 +139,3 @@ def _given(arguments: Mapping[str, Any]) -> Any:
     """Find the task instance among the arguments, where the function asked for it."""
     found = (arguments.get(name) for name in _TASK_INSTANCE)
     return next((value for value in found if type(getattr(value, "dag_id", None)) is str), None)
-
-
-def _current() -> Any:
-    for name in _AIRFLOW:
-        get_context = getattr(sys.modules.get(name), "get_current_context", None)
-        if get_context is not None:
-            try:
-                return get_context().get("ti")
-            except Exception:  # noqa: BLE001, S112 - outside a task: RuntimeError in Airflow 3, one of its own in 2
-                continue
-    return None

@@ -9,7 +9,7 @@ from typing import Any, ParamSpec, TypeVar, overload
 
 from msgspec import UNSET, UnsetType
 
-from handoff import context, files, taskflow
+from handoff import context, files, taskflow, who
 from handoff.address import RETURN_VALUE, Address
 from handoff.arguments import Loader, resolve_hint
 from handoff.cancellation import in_thread
@@ -93,7 +93,7 @@ def _wrap(function: Callable[..., Any], loader: Loader, sender: Sender) -> Calla
     @functools.wraps(function)
     def wrapper(*args: Any, **kwargs: Any) -> Any:
         task = context.running(wrapper, kwargs)
-        with files.kept(task):
+        with files.kept(task), who.being(task):
             args, kwargs = loader.load(args, kwargs)
             with context.inside(task):
                 return sender.send(function(*args, **kwargs), task)
@@ -105,7 +105,7 @@ def _wrap_async(function: Callable[..., Any], loader: Loader, sender: Sender) ->
     @functools.wraps(function)
     async def wrapper(*args: Any, **kwargs: Any) -> Any:
         task = context.running(wrapper, kwargs)
-        with files.kept(task):
+        with files.kept(task), who.being(task):
             args, kwargs = await in_thread(functools.partial(loader.load, args, kwargs))
             with context.inside(task):
                 result = await function(*args, **kwargs)
@@ -116,7 +116,7 @@ def _wrap_async(function: Callable[..., Any], loader: Loader, sender: Sender) ->
 
 def _wrap_generator(function: Callable[..., Any], loader: Loader, sender: Sender) -> Callable[..., Any]:
     def steps(task: Task | None, args: Any, kwargs: Any) -> Generator[Any, Any, Any]:
-        with files.kept(task):
+        with files.kept(task), who.being(task):
             args, kwargs = loader.load(args, kwargs)
             with context.inside(task):
                 result = yield from function(*args, **kwargs)

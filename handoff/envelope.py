@@ -177,6 +177,18 @@ def bind(handoff: _HandoffT, store: Reader) -> _HandoffT:
     return handoff
 
 
+def note_raw_size(handoff: Inline, raw_size: int) -> None:
+    """Let a handoff know how large its value was before compression. It is no part of its JSON either."""
+    vars(handoff)["_raw_size"] = raw_size
+
+
+def raw_size_of(handoff: Handoff) -> int | None:
+    """Give the bytes of a value before compression; None where a message does not tell."""
+    if isinstance(handoff, Inline) and handoff.codec == PLAIN:
+        return handoff.size
+    return handoff.raw_size if isinstance(handoff, Stored) else vars(handoff).get("_raw_size")
+
+
 def is_bound(handoff: Handoff) -> bool:
     """Whether a handoff came from a store, and can load from it."""
     return "_store" in handoff.__dict__

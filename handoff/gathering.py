@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterable
 from typing import Any, TypeVar, overload
 
-from handoff import envelope, lanes, many
+from handoff import envelope, lanes, many, sight
 from handoff.defaults import default_store
 from handoff.envelope import Handoff
 from handoff.lanes import MOST_BYTES, WIDTH
@@ -23,7 +23,8 @@ def gather(xs: Iterable[Any], type: Any = Any, *, width: int = WIDTH, most_bytes
     Each is read from the store that it came from: a parameter annotated ``list[Handoff]`` knows it. Envelopes and
     addresses know none, and are read from `default_store`. Arguments and errors: as ``Store.get_many``.
     """
-    return lanes.in_order(many.calls_of(xs, _load, type), width=width, most_bytes=most_bytes)
+    with sight.together():
+        return lanes.in_order(many.calls_of(xs, _load, type), width=width, most_bytes=most_bytes)
 
 
 def _load(x: Any, type: Any) -> Any:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import builtins
 import functools
+import time
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from typing import Any, Protocol, TypeVar, overload
 
@@ -11,7 +12,7 @@ import msgspec
 from msgspec import UNSET, UnsetType
 
 from handoff import address as addresses
-from handoff import attempts, envelope, lanes, message, parcel
+from handoff import attempts, envelope, lanes, message, parcel, sight, watch
 from handoff.address import Address
 from handoff.envelope import Handoff, Inline, Reader, Stored
 from handoff.errors import as_one
@@ -79,9 +80,10 @@ class Many(Single):
             given = list(zip(places.values(), values.values(), strict=True))
         else:
             given = [(msgspec.structs.replace(at, item=number), value) for number, value in enumerate(values)]
-        handoffs = self._put_all(given, limit, attempt)
-        if attempt > 1:
-            self._sweep(msgspec.structs.replace(at, item=None), handoffs, attempt)
+        with sight.together():
+            handoffs = self._put_all(given, limit, attempt)
+            if attempt > 1:
+                self._sweep(msgspec.structs.replace(at, item=None), handoffs, attempt)
         for place, value in given:
             if not isinstance(value, Handoff):
                 envelope.bind(handoffs[place], self)
@@ -102,7 +104,8 @@ class Many(Single):
         Raises: as `get`. Where several fail, one error holds them all in its ``failures`` and names each address; its
         class is that of the gravest. All are tried, but where the storage refuses or does not answer.
         """
-        return lanes.in_order(calls_of(xs, self.get, type), width=width, most_bytes=most_bytes)
+        with sight.together():
+            return lanes.in_order(calls_of(xs, self.get, type), width=width, most_bytes=most_bytes)
 
     @overload
     def iter_many(
@@ -121,55 +124,66 @@ class Many(Single):
         more ends it, with all that is under way. Raises: as `get_many`, when the first that failed would be given:
         of the failures, those that were under way then.
         """
-        return lanes.as_taken(calls_of(xs, self.get, type), width=width, most_bytes=most_bytes)
+        group = sight.Together()
+        calls = ((held, functools.partial(group.within, call)) for held, call in calls_of(xs, self.get, type))
+        return group.over(lanes.as_taken(calls, width=width, most_bytes=most_bytes))
 
     def delete_many(self, addresses: Iterable[Address]) -> None:
         """Remove the artifacts at many addresses, in few requests where the store can; what is not there is none.
 
         Raises: `DeniedError`, `UnreachableError`, for several as `get_many`; all others are removed.
         """
-        self._delete([address.path for address in addresses])
-
-    def _delete(self, paths: Sequence[str]) -> None:
-        failed = self._storage.delete_many(paths)
+        addresses = [*addresses]
+        with sight.together():
+            failed = watch.delete_many(self._storage, addresses)
         if failed:
-            raise as_one([*failed.values()], len(paths))
+            raise as_one([*failed.values()], len(addresses))
 
     def _put_all(
         self, given: builtins.list[tuple[Address, object]], limit: int | None, attempt: int
     ) -> dict[Address, Handoff]:
-        values, handoffs = dict(given), dict[Address, Handoff]()
+        values, handoffs, seconds = dict(given), dict[Address, Handoff](), dict[Address, float]()
 
         def write(places: Iterable[Address], limit: int | None) -> None:
             stored: list[Address] = []
 
             def calls() -> Iterator[tuple[int, Callable[[], Stored]]]:
                 for at in places:
-                    with parcel.said(at):
-                        ready = self._wrap(values[at], limit, alone=at.item is None)
+                    began = time.perf_counter()
+                    try:
+                        with parcel.said(at):
+                            ready = self._wrap(values[at], limit, alone=at.item is None)
+                    except BaseException as error:
+                        watch.failed("put", self._storage, at, error, began, attempt=attempt)
+                        raise
+                    seconds[at] = time.perf_counter() - began
                     if isinstance(ready, Inline):
                         handoffs[at] = ready
                     else:
                         stored.append(at)
-                        yield ready.encoded.raw_size, functools.partial(self._write, ready, at, attempt)
+                        call = functools.partial(self._write, ready, at, attempt)
+                        watched = functools.partial(watch.written, self._storage, call, at, attempt, seconds[at])
+                        yield ready.encoded.raw_size, watched
 
             for at, handoff in zip(stored, lanes.in_order(calls()), strict=True):
                 handoffs[at] = handoff
 
         handoffs.update((at, value) for at, value in given if isinstance(value, Handoff))
         write((at for at, _ in given if at not in handoffs), limit)
-        return message.pack(handoffs, limit, lambda places: write(places, 0))
+        size = message.pack(handoffs, limit, lambda places: write(places, 0))
+        watch.kept_in_message(handoffs, seconds, attempt, size, limit)
+        return handoffs
 
     def _sweep(self, at: Address, kept: Mapping[Address, Handoff], attempt: int) -> None:
         """Remove what earlier attempts left at the keys of these addresses, items included."""
         stored = {handoff.address.path for handoff in kept.values() if isinstance(handoff, Stored)}
         names = {place.path.rpartition("/")[2] for place in (at, *kept)}
         folder = addresses.folder_of(at.dag_id, at.run_id, at.task_id, at.map_index)
-        found = [path for path, _ in self._storage.list(folder) if path not in stored]
+        found = [entry.path for entry in self._storage.list(folder) if entry.path not in stored]
         left = [path for path in found if path.rpartition("/")[2] in names and not attempts.has_written_path(at, path)]
         # Each by itself: what a newer attempt wrote stays.
-        withdraw, begun = self._storage.withdraw, attempts.begun(at)
-        lanes.in_order((0, functools.partial(withdraw, path, attempt, begun)) for path in left)
+        begun = attempts.begun(at)
+        lanes.in_order((0, functools.partial(watch.withdraw, self._storage, path, attempt, begun)) for path in left)
 
 
 def calls_of(xs: Iterable[Any], get: Callable[[Any, Any], Any], type: Any) -> Iterator[tuple[int, Callable[[], Any]]]:

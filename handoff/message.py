@@ -18,14 +18,12 @@ _Place = TypeVar("_Place")
 _REFERENCE = 512
 
 
-def pack(
-    handoffs: dict[_Place, Handoff], limit: int | None, store: Callable[[list[_Place]], None]
-) -> dict[_Place, Handoff]:
+def pack(handoffs: dict[_Place, Handoff], limit: int | None, store: Callable[[list[_Place]], None]) -> int:
     """Bring a message within its limit: store its largest values, then take previews and uris from the references.
 
     Arguments: the handoffs by where they belong, changed in place; the bytes that all may take together, or None for
     storing nothing; ``store``, which puts references in place of some. References alone may take more than the limit,
-    bare of what is for people above 48 KiB.
+    bare of what is for people above 48 KiB. Guarantees: the answer is how many bytes the message takes.
 
     Raises: `LimitError` above 1 MiB.
     """
@@ -53,7 +51,7 @@ def pack(
             size=size,
             limit=MESSAGE_CAP,
         )
-    return handoffs
+    return size
 
 
 def _size_of(handoffs: dict[_Place, Handoff]) -> int:

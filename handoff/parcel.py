@@ -10,7 +10,7 @@ from typing import Any, NamedTuple
 from msgspec import UNSET
 
 from handoff import address as addresses
-from handoff import cancellation, codecs, envelope, files, plain
+from handoff import cancellation, codecs, envelope, files, plain, sight
 from handoff.address import Address
 from handoff.artifact import Buffer, Header, Sink
 from handoff.codecs import Codec, Encoded, Reading
@@ -187,8 +187,10 @@ def unwrap(source: Source, at: Address, type: Any, limit: int, columns: Sequence
     `LimitError`, `DependencyError`, `MismatchError`, `ConfigError`.
     """
     if files.is_asked_for(type):
+        sight.note(codecs.FILE, "handoff.File", source.size, source.size)
         return _decode(codecs.FILE, source, Reading("handoff.File", limit, type, None, columns, at.key))
     header = _header(source, at)
+    sight.note(header.codec, header.type, header.raw_size, source.size)
     reading = Reading(header.type, limit, type, header, columns)
     return _decode(header.codec, source, reading)
 
@@ -250,6 +252,7 @@ def _inline(ready: Parcel, room: int) -> Inline | None:
         file_name=getattr(ready.encoded, "file_name", UNSET),
         data=payload,
     )
+    envelope.note_raw_size(inline, ready.encoded.raw_size)
     return inline if len(envelope.message_of(inline)) <= room else None
 
 

@@ -12,7 +12,7 @@ from typing import Any
 
 from msgspec import UNSET
 
-from handoff import codecs
+from handoff import codecs, sight
 from handoff.address import Address
 from handoff.codecs import Reading
 from handoff.envelope import Stored
@@ -34,6 +34,7 @@ def columns_of(storage: Storage, x: Stored | Address, type: Any, limit: int, col
         stamp = _stamp_of(source, x) if source.size > MOST_IN_MEMORY else None
         if stamp is not None:
             header = stamp.header
+            sight.note(header.codec, header.type, header.raw_size, source.size)
             reading = Reading(header.type, limit, type, header, columns, is_known=isinstance(x, Stored))
             value = codecs.codec_named(header.codec).decode(source, reading)
             # Nothing was overwritten meanwhile; a stream has not even begun.
@@ -46,7 +47,9 @@ def scan(storage: Storage, x: Stored | Address, type: Any) -> Any:
     """Give what reads a table in place when it is asked to; UNSET where it cannot. Raises: as `columns_of`."""
     at = x.address if isinstance(x, Stored) else x
     with contextlib.suppress(DamagedError), storage.place(at.path) as source:
-        if _stamp_of(source, x) is not None:
+        if (stamp := _stamp_of(source, x)) is not None:
+            header = stamp.header
+            sight.note(header.codec, header.type, header.raw_size, source.size)
             from handoff.codecs import table
 
             table.check_scan(source)

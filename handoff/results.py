@@ -4,14 +4,13 @@ from __future__ import annotations
 
 import contextlib
 import itertools
-import time
 from collections.abc import Callable, Mapping
 from typing import Any
 
 import msgspec
 from msgspec import UNSET, UnsetType
 
-from handoff import log, taskflow
+from handoff import sight, taskflow
 from handoff.address import RETURN_VALUE, is_text
 from handoff.config import DEEPEST
 from handoff.containers import CONTAINERS, levels
@@ -65,25 +64,20 @@ class Sender:
         return self._send_outputs(dict(value), task)
 
     def _send_whole(self, value: Any, task: Task) -> Any:
-        began = time.perf_counter()
         at = task.address(self._key)
-        limit = None if value is None else self._inline_limit  # None leaves no row of XCom, and no artifact either
-        handoff = self._store.put(value, at, attempt=task.attempt, inline_limit=limit)
-        if value is not None:
-            log.sent(at, [handoff], began)
-        return handoff.to_json()
+        if value is None:  # it leaves no row of XCom, and no artifact either
+            return self._store.put(value, at, attempt=task.attempt, inline_limit=None).to_json()
+        with sight.together():
+            return self._store.put(value, at, attempt=task.attempt, inline_limit=self._inline_limit).to_json()
 
     def _send_outputs(self, value: dict[Any, Any], task: Task) -> dict[str, Any]:
         _check_names(value)
-        began = time.perf_counter()
         at = task.address(self._key)
         given = {name: handoff_in(node) or node for name, node in value.items()}
         handoffs = self._store.put_many(given, at, attempt=task.attempt, inline_limit=self._inline_limit)
-        log.sent(at, list(handoffs.values()), began)
         return {name: handoff.to_json() for name, handoff in handoffs.items()}
 
     def _send_parts(self, value: Any, task: Task) -> Any:
-        began = time.perf_counter()
         at = task.address(self._key)
         depth = max(task.shape.levels, int(task.shape.outputs))
         leaves: list[Any] = []
@@ -91,7 +85,6 @@ class Sender:
         limit = self._store.inline_limit if self._inline_limit is UNSET else self._inline_limit
         room = limit and max(0, limit - len(msgspec.json.encode(frame)))
         handoffs = self._store.put_many(leaves, at, attempt=task.attempt, inline_limit=room)
-        log.sent(at, handoffs, began)
         rest = iter(handoffs)
         return _open(value, depth, lambda _: next(rest).to_json())
 

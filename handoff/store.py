@@ -14,7 +14,7 @@ from typing import Any, TypeVar, overload
 from msgspec import UNSET, UnsetType
 
 from handoff import address as addresses
-from handoff import attempts, cancellation, codecs, envelope, parcel, parts
+from handoff import attempts, cancellation, codecs, envelope, parcel, parts, watch
 from handoff.address import RETURN_VALUE, Address
 from handoff.awaiting import Awaited
 from handoff.config import INLINE_LIMIT, MAX_SIZE, TIMEOUT, check_limit
@@ -82,6 +82,11 @@ class Store(Awaited):
         return self._inline_limit
 
     @property
+    def max_size(self) -> int:
+        """The most bytes of an artifact, at rest or decompressed."""
+        return self._max_size
+
+    @property
     def storage_options(self) -> dict[str, Any]:
         """The options of the filesystem, for engines that read artifacts in place. They may hold credentials.
 
@@ -89,6 +94,7 @@ class Store(Awaited):
         """
         return dict(self._options)
 
+    @watch.puts
     def put(
         self, value: object, at: Address, *, attempt: int = 1, inline_limit: int | UnsetType | None = UNSET
     ) -> Handoff:
@@ -108,13 +114,14 @@ class Store(Awaited):
             return self._write(handoff, at, attempt)
         if attempt > 1 and not attempts.has_written(at):
             # What an earlier attempt stored is not this task's result.
-            self._storage.withdraw(at.path, attempt, attempts.begun(at))
+            watch.withdraw(self._storage, at.path, attempt, attempts.begun(at))
         return envelope.bind(handoff, self)
 
     @overload
     def get(self, x: Any, type: type[_T], columns: Sequence[str] | None = ...) -> _T: ...
     @overload
     def get(self, x: Any, type: Any = ..., columns: Sequence[str] | None = ...) -> Any: ...
+    @watch.gets
     def get(self, x: Any, type: Any = Any, columns: Sequence[str] | None = None) -> Any:
         """Give the value of a handoff, an envelope or an address; anything else is a plain value, given back as it is.
 
@@ -151,7 +158,7 @@ class Store(Awaited):
             x = Handoff.from_json(x)
         if not isinstance(x, Stored | Address):
             return parts.scan_value(self.get(x, parts.arrow_table()), type)
-        found = parts.scan(self._storage, x, type)
+        found = watch.read("scan", self._storage, x, functools.partial(parts.scan, self._storage, x, type))
         if found is UNSET:
             self.get(x, parts.arrow_table())  # it says what is wrong, if anything is
             raise ConfigError("what stands there is no Parquet file, and is not read in place", remedy="Load it")
@@ -161,6 +168,7 @@ class Store(Awaited):
         """Whether an artifact stands at an address. Raises: `DeniedError`, `UnreachableError`."""
         return self._storage.exists(address.path)
 
+    @watch.deletes
     def delete(self, address: Address) -> bool:
         """Remove the artifact at an address; False where none was there, as far as the store tells.
 
@@ -176,8 +184,8 @@ class Store(Awaited):
         Objects that stand at no handoff address are passed over. Raises: `DeniedError`, `UnreachableError`.
         """
         folder = "" if dag_id is None else addresses.folder_of(dag_id, run_id, task_id)
-        for path, _ in self._storage.list(folder):
-            found = self._address_at(path)
+        for entry in self._storage.list(folder):
+            found = address_at(self._storage, entry.path, self._max_size)
             if found is not None and run_id in (None, found.run_id) and task_id in (None, found.task_id):
                 yield found
 
@@ -190,8 +198,8 @@ class Store(Awaited):
         folder = addresses.folder_of(dag_id)
         end = Address(dag_id, "run", task_id, map_index, key).path.split("/", 2)[2]
         entries = [entry for entry in self._storage.list(folder) if entry.path.split("/", 2)[2:] == [end]]
-        for path, _ in sorted(entries, key=lambda entry: (entry.modified, entry.path), reverse=True):
-            found = self._address_at(path)
+        for entry in sorted(entries, key=lambda entry: (entry.modified, entry.path), reverse=True):
+            found = address_at(self._storage, entry.path, self._max_size)
             if found is not None:
                 return found
         raise MissingError(
@@ -282,20 +290,6 @@ class Store(Awaited):
             attempt=handoff.attempt,
         )
 
-    def _address_at(self, path: str) -> Address | None:
-        if not addresses.may_be_path(path):
-            return None
-        try:
-            return Address.from_path(path)
-        except ConfigError:
-            pass  # an id is shortened, so that only the header knows it; or it is no path of ours
-        try:
-            with self._storage.source(path, self._max_size) as source:
-                found = parcel.address_of(source)
-        except (DamagedError, MissingError, DependencyError):
-            return None
-        return found if found.path == path else None
-
     def _check_size(self, at: Address, size: int) -> None:
         if size > self._max_size:
             with self._placed(at):
@@ -316,3 +310,28 @@ class Store(Awaited):
             error.args = (f"{uri}: {error}",)
             error.address, error.uri = at.path, uri
             raise
+
+
+def storage_of(store: Store) -> Storage:
+    """Give the objects below a store's root, for what works on them as they are."""
+    return store._storage  # noqa: SLF001 # pyright: ignore[reportPrivateUsage] - it is of this room
+
+
+def address_at(storage: Storage, path: str, most: int) -> Address | None:
+    """Give the address whose artifact stands at a path; None where none does.
+
+    Arguments: ``most``, the largest artifact that is read where an id is too long to stand in the path, so that only
+    the header knows it.
+    """
+    if not addresses.may_be_path(path):
+        return None
+    try:
+        return Address.from_path(path)
+    except ConfigError:
+        pass  # an id is shortened; or it is no path of ours
+    try:
+        with storage.source(path, most) as source:
+            found = parcel.address_of(source)
+    except (DamagedError, MissingError, DependencyError):
+        return None
+    return found if found.path == path else None

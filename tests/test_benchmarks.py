@@ -79,6 +79,19 @@ def test_many_artifacts_are_read_by_all_ways(tmp_path: Path) -> None:
     assert ["figures.json"] == sorted(path.name for path in tmp_path.iterdir())
 
 
+def test_a_prune_is_counted_and_looked_at(tmp_path: Path) -> None:
+    """A smoke run prunes what it should and no more, counts its requests, and loses nothing of what others put."""
+    printed, found = run("benchmarks.pruning", tmp_path)
+    assert [("a dry run", 60), ("a prune", 60), ("the same again", 0)] == [
+        (line["act"], line["removed"]) for line in found["lines"]
+    ]
+    assert {"BUCKET": 1, "LIST": 3, "DELETE MANY": 1} == found["lines"][1]["requests"]
+    assert "a prune of 60: 1 BUCKET + 1 DELETE MANY + 3 LIST" in printed
+    assert "gone: 0; to go and still there: 0; decoys touched: 0" in printed
+    assert (40, 20, 0, 0) == tuple(found["writing"][name] for name in ("artifacts", "puts", "damaged", "lost"))
+    assert ["figures.json"] == sorted(path.name for path in tmp_path.iterdir())
+
+
 def test_a_store_is_measured_beside_bare_clients(tmp_path: Path) -> None:
     """Each act at each size has a contest, and the memory of a large one is told for both sides."""
     printed, found = run("benchmarks.stores", tmp_path, "--beside", "s3fs", "boto3")

@@ -19,6 +19,7 @@ OPTIONAL = {
     "airflow",
     "adlfs",
     "asyncio",
+    "click",
     "fsspec",
     "gcsfs",
     "hypothesis",
@@ -26,8 +27,10 @@ OPTIONAL = {
     "pandas",
     "polars",
     "pyarrow",
+    "rich",
     "s3fs",
     "zstandard",
+    "logging",
     "pickle",
 }
 SILENT = {
@@ -35,15 +38,15 @@ SILENT = {
 }  # fmt: skip
 # Rooms that work with libraries which the core does not need. Each is one of its kind, and none knows another.
 WITH_EXTRAS = (
-    "storage/_s3.py", "storage/_gcs.py", "storage/_azure.py", "integrations/", "testing.py", "frames.py", "parts.py", "codecs/_nested.py",
+    "cli/", "__main__.py", "storage/_s3.py", "storage/_gcs.py", "storage/_azure.py", "integrations/", "testing.py", "frames.py", "parts.py", "codecs/_nested.py",
     "codecs/array.py", "codecs/table.py", "codecs/_arrow.py", "codecs/_cells.py", "codecs/_index.py", "codecs/_ipc.py",
     "codecs/_libraries.py", "codecs/_objects.py", "codecs/_pandas.py", "codecs/_parquet.py", "codecs/_polars.py", "codecs/_rows.py",
-    "codecs/_columns.py", "codecs/_records.py", "hints.py", "records/", "connections.py", "codecs/_pendulum.py", "codecs/_zones.py",
+    "codecs/_columns.py", "codecs/_records.py", "hints.py", "records/", "connections.py", "retention/", "codecs/_pendulum.py", "codecs/_zones.py",
 )  # fmt: skip
 PUBLIC = [
-    "Address", "ConfigError", "DamagedError", "DeniedError", "DependencyError", "EncodeError", "EnvelopeError", "File", "Handoff",
+    "Address", "ConfigError", "DamagedError", "DeniedError", "DependencyError", "EncodeError", "EnvelopeError", "Event", "File", "Handoff",
     "HandoffError", "IdentityError", "Inline", "LimitError", "MismatchError", "MissingError", "StaleError", "Store", "Stored", "SupersededError",
-    "UnreachableError", "default_store", "gather", "offload", "run",
+    "UnreachableError", "default_store", "gather", "observe", "offload", "run",
 ]  # fmt: skip
 
 
@@ -108,7 +111,7 @@ def test_modules_are_small() -> None:
     paths = list((ROOT / "handoff").rglob("*.py"))
     assert [] == [f"{path}" for path in paths if len(path.read_text().splitlines()) > 400]
     core = [path for path in paths if not path.relative_to(ROOT / "handoff").as_posix().startswith(WITH_EXTRAS)]
-    assert sum(map(lines_of_code, core)) < 4300
+    assert sum(map(lines_of_code, core)) < 4900
 
 
 def named_tests(path: Path) -> list[ast.FunctionDef]:

@@ -187,10 +187,10 @@ def test_a_file_that_vanishes_does_not_end_a_listing(store: Store, monkeypatch: 
     store.put_many([1, 2, 3], AT, inline_limit=0)
     whole = storage.local.Entry  # type: ignore[attr-defined]
 
-    def entry(path: str, modified: float) -> Any:
+    def entry(path: str, *said: Any) -> Any:
         if "item=1" in path:
             raise FileNotFoundError(path)
-        return whole(path, modified)
+        return whole(path, *said)
 
     monkeypatch.setattr(storage.local, "Entry", entry)  # type: ignore[attr-defined]
     assert [0, 2] == [address.item for address in store.list()]

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import sys
 from importlib import import_module
 from typing import Any
 
@@ -14,7 +13,8 @@ _EXTRAS = {"numpy": "numpy", "pandas": "pandas", "polars": "polars", "pyarrow": 
 def library(name: str) -> Any:
     """Import one of them, or a module in it. Raises: `DependencyError` naming the extra."""
     try:
-        return sys.modules.get(name) or import_module(name)
+        # A module in sys.modules may be half of one: another thread imports it.
+        return import_module(name)
     except ImportError:
         package = name.partition(".")[0]
         extra = _EXTRAS[package]

@@ -25,6 +25,7 @@ from handoff.defaults import default_store
 from handoff.envelope import Handoff, Stored
 from handoff.errors import EncodeError, IdentityError, LimitError, MismatchError
 from handoff.sizes import human_size
+from handoff.who import Who, being
 
 if TYPE_CHECKING:
 
@@ -95,7 +96,9 @@ class HandoffXCom(BaseXCom):
         if key is None or task_id is None or dag_id is None or run_id is None or map_index is None:
             return _row(_put_inline(value))
         at = Address(dag_id, run_id, task_id, map_index, key)
-        return _row(default_store().put(value, at, attempt=_attempt(at)).to_json())
+        attempt = _attempt(at)
+        with being(Who(dag_id, run_id, task_id, map_index, attempt)):
+            return _row(default_store().put(value, at, attempt=attempt).to_json())
 
     @staticmethod
     def deserialize_value(result: Any) -> Any:

@@ -81,6 +81,10 @@ class Member:
         self.value = value
 
 
+class AsStored:
+    """What a reader names that has none of the classes, such as a tool: records come as `Record`, `Rows`, `Member`."""
+
+
 class Field(NamedTuple):
     """A field of a class of records."""
 

@@ -44,7 +44,7 @@ def of_decoded(value: Any, hint: Any, *, holds_records: bool) -> Any:
     convert = _converter(hint)
     if convert is not None:
         return _run(convert, value, PLAIN)
-    if holds_records:
+    if holds_records and hint is not records.AsStored:
         suggested = records.suggest(value)
         raise MismatchError(
             f"the value holds records ({records.found_in(value).name}), which are read as a type that the reader names"

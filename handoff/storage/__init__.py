@@ -18,6 +18,8 @@ from handoff.spool import Source
 
 #: Where unfinished files are, below a local root: out of the way of every reader that scans for artifacts.
 TEMPORARY = ".tmp"
+#: Where pins are, below any root: `handoff.retention`.
+PINS = ".pins"
 
 _SCHEME = re.compile(r"\A([A-Za-z][A-Za-z0-9+.-]+)://")
 _LOCAL = ("file", "local")
@@ -26,10 +28,16 @@ _TICK = 1.0  # seconds to which stores say when an object was written
 
 
 class Entry(NamedTuple):
-    """An object in a listing: its ``path``, and when it was last written, in seconds since 1970 (0 if unknown)."""
+    """An object in a listing: its ``path``, when it was last written, in seconds since 1970 (0 if unknown), its size.
+
+    The ``tag`` tells one version of it from another, as far as the store does: of two writes with the same bytes, S3
+    has the same.
+    """
 
     path: str
-    modified: float
+    modified: float = 0.0
+    size: int = 0
+    tag: str = ""
 
 
 class Mark(NamedTuple):
@@ -88,12 +96,19 @@ class Storage(Protocol):
         """Remove an object; False where none was there, on stores that tell. Raises: as `read`."""
         ...
 
-    def delete_many(self, paths: Sequence[str]) -> dict[str, HandoffError]:
-        """Remove objects, and give for each that was not why; that one is not there is no failure."""
+    def delete_many(self, entries: Sequence[Entry]) -> dict[str, HandoffError]:
+        """Remove objects, and give for each path that was not why; that one is not there is no failure.
+
+        One that has a tag is removed only while it is the one that was listed, and is a `StaleError` otherwise; of a
+        folder, the parents that are left empty go with it.
+        """
         ...
 
-    def withdraw(self, path: str, attempt: int, begun: float) -> None:
-        """Remove what an earlier attempt left. Raises: `SupersededError` where it is of a newer one; as `delete`."""
+    def withdraw(self, path: str, attempt: int, begun: float) -> bool:
+        """Remove what an earlier attempt left; False as `delete`.
+
+        Raises: `SupersededError` where it is of a newer one; as `delete`.
+        """
         ...
 
     def exists(self, path: str) -> bool:
@@ -102,6 +117,21 @@ class Storage(Protocol):
 
     def list(self, folder: str) -> Iterator[Entry]:
         """Give all objects in a folder ("" for the root), sorted by path. Raises: as `exists`."""
+        ...
+
+    def now(self) -> float:
+        """Give the time by the clock that says when objects were written, in seconds since 1970, rounded down.
+
+        Raises: as `exists`.
+        """
+        ...
+
+    def leftovers(self) -> Iterator[Entry]:
+        """Give what writers have begun and not ended, whether at work or killed. Raises: as `exists`."""
+        ...
+
+    def discard(self, entries: Sequence[Entry]) -> dict[str, HandoffError]:
+        """Remove leftovers, and give for each path that was not why; that one is not there is no failure."""
         ...
 
     def modified(self, path: str) -> str:

@@ -9,7 +9,7 @@ from typing import Any
 
 from handoff.spool import Source
 from handoff.storage import Entry, Mark, _calls
-from handoff.storage._objects import PART, AnyObjects, Standing, check_size, seconds
+from handoff.storage._objects import PART, AnyObjects, Standing, check_size, clock, seconds
 from handoff.storage._spool import Spool
 
 _ATTEMPT, _TOKEN = "handoff_attempt", "handoff_token"
@@ -87,12 +87,28 @@ class AzureObjects(AnyObjects):
         mark = Mark(int(attempt), metadata.get(_TOKEN, "")) if attempt.isdecimal() else None
         return Standing(found.etag, found.size, seconds(found.last_modified), mark)
 
-    async def delete(self, key: str) -> None:
-        await self.patience.attempt(lambda: self._object(key).delete_blob(**_ONCE))
+    async def delete(self, key: str, tag: str = "") -> None:
+        from azure.core import MatchConditions
+
+        condition: dict[str, Any] = {"etag": tag, "match_condition": MatchConditions.IfNotModified} if tag else {}
+        await self.patience.attempt(lambda: self._object(key).delete_blob(**condition, **_ONCE))
 
     async def has_bucket(self, bucket: str) -> bool:
-        await self.page(f"{bucket}/", None)
-        return True
+        return bool(await self.now(bucket))
+
+    async def now(self, bucket: str) -> float:
+        said: list[str | None] = []
+
+        async def read() -> None:
+            listed = self._container(bucket).list_blobs(
+                results_per_page=1,
+                raw_response_hook=lambda answer: said.append(answer.http_response.headers.get("Date")),
+                **_ONCE,
+            )
+            await anext(listed.by_page())
+
+        await self.patience.attempt(read)
+        return clock(said[-1])
 
     async def page(self, prefix: str, token: Any) -> tuple[list[Entry], Any]:
         bucket, _, start = prefix.partition("/")
@@ -100,7 +116,10 @@ class AzureObjects(AnyObjects):
         async def read() -> tuple[list[Entry], Any]:
             listed = self._container(bucket).list_blobs(name_starts_with=start, results_per_page=1_000, **_ONCE)
             pages = listed.by_page(continuation_token=token)
-            found = [Entry(f"{bucket}/{one.name}", seconds(one.last_modified)) async for one in await anext(pages)]
+            found = [
+                Entry(f"{bucket}/{one.name}", seconds(one.last_modified), one.size, one.etag)
+                async for one in await anext(pages)
+            ]
             return found, pages.continuation_token or None
 
         return await self.patience.attempt(read)

@@ -20,7 +20,7 @@ import msgspec
 from handoff.spool import Source
 from handoff.storage import Entry, Mark, _calls, _faults
 from handoff.storage._faults import Failure
-from handoff.storage._objects import PART, AnyObjects, Standing, check_size, moment, seconds
+from handoff.storage._objects import PART, AnyObjects, Standing, check_size, clock, moment, seconds
 from handoff.storage._spool import Spool
 
 _ATTEMPT, _TOKEN = "handoff-attempt", "handoff-token"
@@ -159,18 +159,25 @@ class GcsObjects(AnyObjects):
             str(said["generation"]), int(said["size"]), seconds(moment(said)), _mark(said.get("metadata") or {})
         )
 
-    async def delete(self, key: str) -> None:
-        await self._ask("DELETE", self._url(key))
+    async def delete(self, key: str, tag: str = "") -> None:
+        await self._ask("DELETE", self._url(key), {"ifGenerationMatch": tag} if tag else {})
 
     async def has_bucket(self, bucket: str) -> bool:
-        await self._ask("GET", f"{self.filesystem.base}b/{quote(bucket)}/o", {"maxResults": 1})
-        return True
+        return bool(await self.now(bucket))
+
+    async def now(self, bucket: str) -> float:
+        headers, _ = await self._ask("GET", f"{self.filesystem.base}b/{quote(bucket)}/o", {"maxResults": 1})
+        return clock(headers.get("Date"))
 
     async def page(self, prefix: str, token: Any) -> tuple[list[Entry], Any]:
         bucket, _, start = prefix.partition("/")
-        params = {"prefix": start, "pageToken": token, "fields": "nextPageToken,items(name,updated)"}
+        fields = "nextPageToken,items(name,updated,size,generation)"
+        params = {"prefix": start, "pageToken": token, "fields": fields}
         said = await self._told(f"{self.filesystem.base}b/{quote(bucket)}/o", params)
-        listed = [Entry(f"{bucket}/{one['name']}", seconds(moment(one))) for one in said.get("items", ())]
+        listed = [
+            Entry(f"{bucket}/{one['name']}", seconds(moment(one)), int(one["size"]), str(one["generation"]))
+            for one in said.get("items", ())
+        ]
         return listed, said.get("nextPageToken") or None
 
     def _url(self, key: str) -> str:

@@ -3,8 +3,10 @@
 from __future__ import annotations
 
 import datetime as dt
+import email.utils
 import functools
-from collections.abc import Mapping, Sequence
+import time
+from collections.abc import Awaitable, Callable, Mapping, Sequence
 from typing import Any, Final, NamedTuple, Protocol
 
 from handoff.spool import MOST_IN_MEMORY, Source
@@ -66,8 +68,23 @@ class Objects(Protocol):
         """Remove an object."""
         ...
 
-    async def delete_many(self, keys: Sequence[str]) -> dict[str, Exception]:
-        """Remove objects, up to a thousand, and give why some were not; that one is not there is no failure."""
+    async def delete_many(self, entries: Sequence[Entry]) -> dict[str, Exception]:
+        """Remove objects, up to a thousand, and give for each key that was not why; not there is no failure.
+
+        One with a tag is removed only while that version stands there, and is a conflict otherwise.
+        """
+        ...
+
+    async def uploads(self, prefix: str, token: Any) -> tuple[list[Entry], Any]:
+        """List what was begun in parts and not ended, as `page`; the tag says which. None where none can be left."""
+        ...
+
+    async def abort_many(self, entries: Sequence[Entry]) -> dict[str, Exception]:
+        """End uploads in parts, as `delete_many`."""
+        ...
+
+    async def now(self, bucket: str) -> float:
+        """Give the time by the clock of the store, in seconds since 1970, rounded down; else by this machine's."""
         ...
 
     async def has_bucket(self, bucket: str) -> bool:
@@ -126,34 +143,51 @@ class AnyObjects:
         info: dict[str, Any] = await self.call("info", key)
         if info.get("type") != "file":
             return None
-        return Standing("", int(info.get("size") or 0), seconds(moment(info)))
+        return Standing(_tag(info), int(info.get("size") or 0), seconds(moment(info)))
 
-    async def delete(self, key: str) -> None:
+    async def delete(self, key: str, tag: str = "") -> None:
+        """Remove an object; where a tag is given, no other version, as far as a look just before tells."""
+        if tag:
+            there = await self.look(key)
+            if there is None or there.tag != tag:
+                raise _faults.Failure("PreconditionFailed", "another version stands there now")
         await self.call("rm_file", key)
 
-    async def delete_many(self, keys: Sequence[str]) -> dict[str, Exception]:
+    async def delete_many(self, entries: Sequence[Entry]) -> dict[str, Exception]:
+        return await self._each(entries, lambda entry: self.delete(entry.path, entry.tag))
+
+    async def _each(self, entries: Sequence[Entry], act: Callable[[Entry], Awaitable[None]]) -> dict[str, Exception]:
         failed: dict[str, Exception] = {}
 
-        async def delete(key: str) -> None:
+        async def one(entry: Entry) -> None:
             try:
-                await self.delete(key)
+                await act(entry)
             except Exception as error:  # noqa: BLE001 - whatever it is, it is given back
                 if _faults.meaning(error) != "missing":
-                    failed[key] = error
+                    failed[entry.path] = error
 
         if not self.filesystem.async_impl:
-            for key in keys:
-                await delete(key)
+            for entry in entries:
+                await one(entry)
             return failed
-        await _calls.side_by_side([functools.partial(delete, key) for key in keys], _AT_ONCE)
+        await _calls.side_by_side([functools.partial(one, entry) for entry in entries], _AT_ONCE)
         return failed
+
+    async def uploads(self, prefix: str, token: Any) -> tuple[list[Entry], Any]:  # noqa: ARG002 - there are none
+        return [], None
+
+    async def abort_many(self, entries: Sequence[Entry]) -> dict[str, Exception]:  # noqa: ARG002 - as above
+        return {}
+
+    async def now(self, bucket: str) -> float:  # noqa: ARG002 - it says nothing of its clock
+        return clock(None)
 
     async def has_bucket(self, bucket: str) -> bool:
         return bool(await self.call("exists", bucket))
 
     async def page(self, prefix: str, token: Any) -> tuple[list[Entry], Any]:  # noqa: ARG002 - it is all one page
         found: Mapping[str, Any] = await self.call("find", prefix.rstrip("/"), detail=True)
-        return [Entry(name.lstrip("/"), seconds(moment(found[name]))) for name in sorted(found)], None
+        return [_entry(name, found[name]) for name in sorted(found)], None
 
 
 class TooLarge(Exception):  # noqa: N818 - it only ends a transfer
@@ -176,6 +210,15 @@ def _bounded(most: int) -> Any:
     return Bounded()
 
 
+def _entry(name: str, info: Mapping[str, Any]) -> Entry:
+    return Entry(name.lstrip("/"), seconds(moment(info)), int(info.get("size") or 0), _tag(info))
+
+
+def _tag(info: Mapping[str, Any]) -> str:
+    """Tell one version from another by what a filesystem says of it."""
+    return str(info.get("ETag") or info.get("etag") or f"{seconds(moment(info))}-{info.get('size')}")
+
+
 def moment(info: Mapping[str, Any]) -> dt.datetime | None:
     """Give when an object was written, from what a filesystem says of it in one of many ways."""
     when = next((info[name] for name in _TIMES if info.get(name)), None)
@@ -189,6 +232,11 @@ def moment(info: Mapping[str, Any]) -> dt.datetime | None:
     if not isinstance(when, dt.datetime):
         return None
     return when if when.tzinfo else when.replace(tzinfo=dt.UTC)
+
+
+def clock(date: str | None) -> float:
+    """Give the time that an answer says it was made, in seconds since 1970; this machine's where it says none."""
+    return email.utils.parsedate_to_datetime(date).timestamp() if date else float(int(time.time()))
 
 
 def seconds(when: dt.datetime | None) -> float:

@@ -9,7 +9,7 @@ from typing import Any
 
 from handoff.spool import Source
 from handoff.storage import Entry, Mark, _calls, _faults
-from handoff.storage._objects import PART, AnyObjects, Standing, check_size, seconds
+from handoff.storage._objects import PART, AnyObjects, Standing, check_size, clock, seconds
 from handoff.storage._spool import Spool
 
 _ATTEMPT, _TOKEN = "handoff-attempt", "handoff-token"
@@ -120,12 +120,13 @@ class S3Objects(AnyObjects):
 
         return await self.patience.attempt(ask)
 
-    async def delete(self, key: str) -> None:
-        await self._ask("delete_object", key)
+    async def delete(self, key: str, tag: str = "") -> None:
+        await self._ask("delete_object", key, **({"IfMatch": tag} if tag else {}))
 
-    async def delete_many(self, keys: Sequence[str]) -> dict[str, Exception]:
-        bucket = keys[0].partition("/")[0]
-        wanted = {"Objects": [{"Key": key.partition("/")[2]} for key in keys], "Quiet": True}
+    async def delete_many(self, entries: Sequence[Entry]) -> dict[str, Exception]:
+        bucket = entries[0].path.partition("/")[0]
+        named = [({"Key": one.path.partition("/")[2]}, {"ETag": one.tag} if one.tag else {}) for one in entries]
+        wanted = {"Objects": [key | tag for key, tag in named], "Quiet": True}
         found = await self._ask("delete_objects", f"{bucket}/", Delete=wanted)
         return {
             f"{bucket}/{failed['Key']}": _faults.Failure(failed.get("Code", ""), failed.get("Message", ""))
@@ -141,8 +142,35 @@ class S3Objects(AnyObjects):
         bucket, _, start = prefix.partition("/")
         more = {"ContinuationToken": token} if token else {}
         found = await self._ask("list_objects_v2", f"{bucket}/", Prefix=start, **more)
-        listed = [Entry(f"{bucket}/{one['Key']}", seconds(one["LastModified"])) for one in found.get("Contents", ())]
+        listed = [
+            Entry(f"{bucket}/{one['Key']}", seconds(one["LastModified"]), one["Size"], one["ETag"])
+            for one in found.get("Contents", ())
+        ]
         return listed, found.get("NextContinuationToken")
+
+    async def uploads(self, prefix: str, token: Any) -> tuple[list[Entry], Any]:
+        bucket, _, start = prefix.partition("/")
+        found = await self._ask("list_multipart_uploads", f"{bucket}/", Prefix=start, **(token or {}))
+        listed = [
+            Entry(f"{bucket}/{one['Key']}", seconds(one["Initiated"]), tag=one["UploadId"])
+            for one in found.get("Uploads", ())
+        ]
+        more = {"KeyMarker": found.get("NextKeyMarker", ""), "UploadIdMarker": found.get("NextUploadIdMarker", "")}
+        return listed, more if found.get("IsTruncated") else None
+
+    async def abort_many(self, entries: Sequence[Entry]) -> dict[str, Exception]:
+        async def abort(one: Entry) -> None:
+            try:
+                await self._ask("abort_multipart_upload", one.path, UploadId=one.tag)
+            except Exception as error:
+                if _faults.meaning(error) != "conflict":  # it has ended meanwhile
+                    raise
+
+        return await self._each(entries, abort)
+
+    async def now(self, bucket: str) -> float:
+        found = await self._ask("head_bucket", f"{bucket}/")
+        return clock(found["ResponseMetadata"]["HTTPHeaders"].get("date"))
 
 
 def _mark(metadata: dict[str, str]) -> Mark | None:

@@ -14,14 +14,16 @@ import fcntl
 import functools
 import io
 import os
+import re
 import secrets
 import stat
+import time
 from collections.abc import Callable, Generator, Iterator, Sequence
 from contextlib import AbstractContextManager
 from typing import NoReturn
 
 from handoff.artifact import Buffer
-from handoff.errors import ConfigError, DeniedError, HandoffError, MissingError, UnreachableError
+from handoff.errors import ConfigError, DeniedError, HandoffError, MissingError, StaleError, UnreachableError
 from handoff.spool import MOST_IN_MEMORY, Source
 from handoff.storage import TEMPORARY, Draft, Entry, Mark, check_newest
 
@@ -31,6 +33,9 @@ _FOLDER = os.O_RDONLY | os.O_DIRECTORY | os.O_NOFOLLOW | os.O_CLOEXEC
 _FILE = os.O_RDONLY | os.O_NOFOLLOW | os.O_NONBLOCK | os.O_CLOEXEC
 _NEW_FILE = os.O_WRONLY | os.O_CREAT | os.O_EXCL | os.O_NOFOLLOW | os.O_CLOEXEC
 _ATTEMPT = "user.handoff.attempt"
+_UNFINISHED = re.compile(r"\A\.tmp/[0-9]+-[0-9a-f]{16}\Z")
+# How often a folder is made again that others remove.
+_TRIES = 8
 _NOT_A_FILE = "what stands there is no regular file, or a link is in the way"
 
 
@@ -46,7 +51,7 @@ class LocalStorage:
     @contextlib.contextmanager
     def draft(self, path: str) -> Generator[Draft]:
         folder, name = os.path.split(path)
-        unfinished = f"{os.getpid()}-{secrets.token_hex(8)}"
+        unfinished = _unfinished()
         is_left = True
         with contextlib.ExitStack() as opened:
             with self._translated(path):
@@ -55,16 +60,29 @@ class LocalStorage:
                 descriptor = os.open(unfinished, _NEW_FILE, 0o666, dir_fd=temporary)
                 file = opened.enter_context(open(descriptor, "wb", buffering=0))
 
-            def commit(attempt: int, begun: float) -> None:
+            def move(attempt: int, begun: float) -> None:
                 nonlocal is_left
-                with self._translated(path), self._folder(folder, make=True) as target:
+                with self._folder(folder, make=True) as target:
                     _mark(file.fileno(), attempt)
                     os.fsync(file.fileno())
                     with _locked(target):
                         self._check_newest(target, path, attempt, begun)
+                        with contextlib.suppress(OSError):  # it counts from when it is seen, where that can be said
+                            os.utime(file.fileno())
                         os.replace(unfinished, name, src_dir_fd=temporary, dst_dir_fd=target)
                     is_left = False
                     os.fsync(target)
+
+            def commit(attempt: int, begun: float) -> None:
+                tries = _TRIES
+                with self._translated(path):
+                    while True:
+                        try:
+                            return move(attempt, begun)
+                        except FileNotFoundError:  # a folder that was empty was removed by another
+                            tries -= 1
+                            if not tries:
+                                raise
 
             try:
                 yield _Unfinished(file, functools.partial(self._translated, path), commit)
@@ -99,16 +117,43 @@ class LocalStorage:
             return False
         return True
 
-    def delete_many(self, paths: Sequence[str]) -> dict[str, HandoffError]:
+    def delete_many(self, entries: Sequence[Entry]) -> dict[str, HandoffError]:
         failed: dict[str, HandoffError] = {}
-        for path in paths:
+        for entry in entries:
             try:
-                self.delete(path)
+                if entry.tag:
+                    self._delete_listed(entry)
+                else:
+                    self.delete(entry.path)
+            except MissingError:
+                pass
             except HandoffError as error:
-                failed[path] = error
+                failed[entry.path] = error
         return failed
 
-    def withdraw(self, path: str, attempt: int, begun: float) -> None:
+    def discard(self, entries: Sequence[Entry]) -> dict[str, HandoffError]:
+        return self.delete_many([entry._replace(tag="") for entry in entries])
+
+    def _delete_listed(self, entry: Entry) -> None:
+        """Remove a file if it is still the one that was listed, and the folders that are left empty."""
+        *folders, name = entry.path.split("/")
+        with self._translated(entry.path), contextlib.ExitStack() as opened:
+            parents = [opened.enter_context(self._folder(""))]
+            for folder in folders:
+                parents.append(opened.enter_context(_closing(os.open(folder, _FOLDER, dir_fd=parents[-1]))))
+            opened.enter_context(_locked(parents[-1]))
+            if _tag(os.stat(name, dir_fd=parents[-1], follow_symlinks=False)) != entry.tag:
+                uri = self.uri(entry.path)
+                raise StaleError(
+                    f"{uri} was written anew since it was listed", remedy="List it again", address=entry.path, uri=uri
+                )
+            os.unlink(name, dir_fd=parents[-1])
+            with contextlib.suppress(OSError):  # one that is not empty ends it
+                while folders:
+                    parents.pop()
+                    os.rmdir(folders.pop(), dir_fd=parents[-1])
+
+    def withdraw(self, path: str, attempt: int, begun: float) -> bool:
         folder, name = os.path.split(path)
         try:
             with self._translated(path), self._folder(folder) as parent, _locked(parent):
@@ -116,7 +161,8 @@ class LocalStorage:
                 os.unlink(name, dir_fd=parent)
                 os.fsync(parent)
         except MissingError:
-            pass
+            return False
+        return True
 
     def exists(self, path: str) -> bool:
         return self._status(path) is not None
@@ -127,6 +173,24 @@ class LocalStorage:
                 yield from _files(top, f"{folder}/" if folder else "")
         except MissingError:
             return
+
+    def now(self) -> float:
+        try:
+            with self._folder(TEMPORARY) as temporary:
+                name = _unfinished()
+                with _closing(os.open(name, _NEW_FILE, 0o666, dir_fd=temporary)) as file:
+                    os.unlink(name, dir_fd=temporary)
+                    return os.fstat(file).st_mtime
+        except OSError:  # nothing was ever put here, or nothing can be: it is of this machine, as far as is known
+            return time.time()
+
+    def leftovers(self) -> Iterator[Entry]:
+        try:
+            with self._translated(TEMPORARY), self._folder(TEMPORARY) as temporary:
+                found = [*_files(temporary, f"{TEMPORARY}/")]
+        except MissingError:
+            return
+        yield from (entry for entry in found if _UNFINISHED.match(entry.path))
 
     def modified(self, path: str) -> str:
         status = self._status(path)
@@ -300,4 +364,14 @@ def _files(folder: int, prefix: str) -> Iterator[Entry]:
                     with _closing(os.open(entry.name, _FOLDER, dir_fd=folder)) as below:
                         yield from _files(below, f"{prefix}{entry.name}/")
             elif entry.is_file(follow_symlinks=False):
-                yield Entry(prefix + entry.name, entry.stat(follow_symlinks=False).st_mtime)
+                status = entry.stat(follow_symlinks=False)
+                yield Entry(prefix + entry.name, status.st_mtime, status.st_size, _tag(status))
+
+
+def _tag(status: os.stat_result) -> str:
+    return f"{status.st_mtime_ns}-{status.st_ino}"
+
+
+def _unfinished() -> str:
+    """Make a name for what is being written."""
+    return f"{os.getpid()}-{secrets.token_hex(8)}"

@@ -11,9 +11,10 @@ import os
 import secrets
 import sys
 from collections.abc import Callable, Coroutine, Generator, Iterator, Mapping, Sequence
-from typing import Any, Final, TypeVar
+from typing import Any, Final, TypeAlias, TypeVar
 
-from handoff.errors import DamagedError, DeniedError, HandoffError, MissingError, UnreachableError
+from handoff.address import may_be_path
+from handoff.errors import DamagedError, DeniedError, HandoffError, MissingError, StaleError, UnreachableError
 from handoff.spool import Ranges, Source
 from handoff.storage import Draft, Entry, Mark, _faults, _filesystems, check_newest
 from handoff.storage._calls import Patience, wait_for
@@ -21,6 +22,7 @@ from handoff.storage._objects import TooLarge
 from handoff.storage._spool import Spool
 
 _T = TypeVar("_T")
+_Act: TypeAlias = Callable[[Sequence[Entry]], Coroutine[Any, Any, dict[str, Exception]]]
 
 # How often a put looks again at what stands in its way.
 _TRIES = 4
@@ -140,24 +142,38 @@ class RemoteStorage:
             return False
         return True
 
-    def delete_many(self, paths: Sequence[str]) -> dict[str, HandoffError]:
+    def delete_many(self, entries: Sequence[Entry]) -> dict[str, HandoffError]:
+        return self._each(entries, self._objects().delete_many)
+
+    def discard(self, entries: Sequence[Entry]) -> dict[str, HandoffError]:
+        return self._each(entries, self._objects().abort_many)
+
+    def _each(self, entries: Sequence[Entry], act: _Act) -> dict[str, HandoffError]:
         failed: dict[str, HandoffError] = {}
-        for start in range(0, len(paths), AT_ONCE):
-            keys = {self._full(path): path for path in paths[start : start + AT_ONCE]}
+        for start in range(0, len(entries), AT_ONCE):
+            some = [one._replace(path=self._full(one.path)) for one in entries[start : start + AT_ONCE]]
             try:
-                errors = self._run(self._objects().delete_many(list(keys)))
+                errors = self._run(act(some))
             except Exception as error:  # noqa: BLE001 - as in _call: it is told of each
-                errors = dict.fromkeys(keys, error)
-            failed |= {keys[key]: self._translate(keys[key], error) for key, error in errors.items()}
+                errors = dict.fromkeys((one.path for one in some), error)
+            bound = {one.path for one in some if one.tag}
+            for key, found in errors.items():
+                path, what = key[len(self._full("")) :], _faults.meaning(found)
+                is_changed = what == "conflict" and key in bound
+                failed[path] = self._changed(path) if is_changed else self._translate(path, found)
         return failed
 
-    def withdraw(self, path: str, attempt: int, begun: float) -> None:
+    def _changed(self, path: str) -> HandoffError:
+        uri = self.uri(path)
+        return StaleError(f"{uri} was written anew since it was listed", remedy="List it again", address=path, uri=uri)
+
+    def withdraw(self, path: str, attempt: int, begun: float) -> bool:
         if self._objects().has_conditions:
             there = self._standing(path)
             if there is None:
-                return
+                return False
             check_newest(there.mark, there.modified, attempt, begun, self.uri(path))
-        self.delete(path)
+        return self.delete(path)
 
     def exists(self, path: str) -> bool:
         try:
@@ -173,10 +189,24 @@ class RemoteStorage:
                 found, token = self._call(folder, self._objects().page(prefix, token))
             except MissingError:
                 return
-            for key, modified in found:
-                yield Entry(key[start:], modified)
+            for entry in found:
+                yield entry._replace(path=entry.path[start:])
             if token is None:
                 return
+
+    def leftovers(self) -> Iterator[Entry]:
+        start, token = len(self._full("")), None
+        while True:
+            found, token = self._call("", self._objects().uploads(self._full(""), token))
+            for entry in found:
+                if may_be_path(entry.path[start:]):  # else it is somebody else's
+                    yield entry._replace(path=entry.path[start:])
+            if token is None:
+                return
+
+    def now(self) -> float:
+        found: float = self._call("", self._objects().now(self._full("").partition("/")[0]))
+        return found
 
     def modified(self, path: str) -> str:
         import datetime as dt

@@ -2,10 +2,11 @@
 
 from __future__ import annotations
 
+import datetime as dt
 from collections.abc import Generator, Iterator
 from typing import Any, assert_type
 
-from handoff import Address, Handoff, Inline, Store, Stored, default_store, gather, offload, run
+from handoff import Address, Handoff, Inline, Store, Stored, default_store, gather, observe, offload, retention, run
 
 store = Store("s3://bucket/prefix", inline_limit=None, storage_options={"profile": "data"}, timeout=10)
 address = Address("dag", "run", "task", map_index=3, key="rows", item=1)
@@ -75,3 +76,14 @@ async def main() -> None:
 
 with run(dag_id="dag", run_id="run", map_index=1) as opened:
     assert_type(opened.dag_id, str)
+
+with observe(lambda event: print(event.action, event.ratio)) as watching:  # noqa: T201 - it is not run
+    watching.close()
+
+assert_type(retention.artifacts(store, "dag", "run"), Iterator[retention.Kept])
+assert_type(retention.usage(store, by="day", task_id="task"), list[retention.Usage])
+assert_type(retention.verify(store, width=4, tell=lambda progress: progress.failed), retention.Verified)
+assert_type(retention.prune(store, older_than=dt.timedelta(7), keep_runs=3, leftovers=True), retention.Pruned)
+assert_type(retention.pin(store, "dag", "run", note="why"), retention.Pin)
+assert_type(retention.pins(store), list[retention.Pin])
+assert_type(retention.unpin(store, "dag", "run", "task"), bool)

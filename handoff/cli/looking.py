@@ -1,0 +1,60 @@
+"""What stands at an address, told by its header: a few bytes, and never the value."""
+
+from __future__ import annotations
+
+from typing import NamedTuple
+
+from handoff import codecs
+from handoff.address import Address
+from handoff.artifact import Header
+from handoff.envelope import Handoff
+from handoff.errors import DamagedError
+from handoff.spool import Source
+from handoff.store import Store, storage_of
+
+
+class Standing(NamedTuple):
+    """An artifact: its bytes at rest, its header if it bears one, and why that could not be read if not."""
+
+    size: int
+    header: Header | None
+    trouble: DamagedError | None = None
+
+
+def look(store: Store, at: Address) -> Standing:
+    """Read what an artifact says of itself. Raises: `MissingError`, `DeniedError`, `UnreachableError`."""
+    with storage_of(store).place(at.path) as source:
+        try:
+            return Standing(source.size, _header_of(source))
+        except DamagedError as error:
+            error.address, error.uri = at.path, storage_of(store).uri(at.path)
+            return Standing(source.size, None, error)
+
+
+def _header_of(source: Source) -> Header:
+    if source.at(0, len(codecs.PARQUET)) != codecs.PARQUET:
+        return codecs.header_of(source)
+    from handoff.codecs import table
+
+    return table.read_stamp(source).header  # without what vouches for the whole file, which would be read for that
+
+
+def codec_of(store: Store, what: Handoff | Address, *, is_file: bool) -> str:
+    """Tell the codec of what a reader names.
+
+    Arguments: ``is_file``, whether the bytes at an address are to be taken as they are. Raises: `DamagedError` where
+    they bear no header, and as `look`.
+    """
+    if isinstance(what, Handoff):
+        return what.codec
+    if is_file:
+        return codecs.FILE
+    found = look(store, what)
+    if found.header is None:
+        raise DamagedError(
+            f"{storage_of(store).uri(what.path)} bears no header: it is damaged, or a file",
+            remedy="Run the producer again; or say --file, to take the bytes as they are",
+            address=what.path,
+            uri=storage_of(store).uri(what.path),
+        )
+    return found.header.codec
