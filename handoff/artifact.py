@@ -23,10 +23,8 @@ VERSION: Final = 1
 #: How such an artifact begins: one of the sixteen magic numbers of skippable frames, little-endian.
 MAGIC = b"\x5d\x2a\x4d\x18"
 
-#: How the header of every version begins.
-BEGINNING = b'{"handoff":'
-
-_BEGINS = re.compile(re.escape(BEGINNING) + rb"([0-9]{1,9})[,}]")
+# Every version's header begins with its number.
+_NEWER = re.compile(rb'\{"handoff":(?:[2-9]|[1-9][0-9]+)[,}]')
 _LONGEST_HEADER = 16 * 1024
 _FRAME_MAGIC = b"\x28\xb5\x2f\xfd"
 _PREFIX = struct.Struct("<4sI")
@@ -77,10 +75,9 @@ class Header(msgspec.Struct, frozen=True, forbid_unknown_fields=True, kw_only=Tr
         return found
 
 
-def check_version(header: bytes) -> None:
-    """Tell a newer version's header, which begins as this one's does, from damage. Raises: `EnvelopeError`."""
-    found = _BEGINS.match(header)
-    if found is not None and int(found[1]) > VERSION:
+def check_version(text: bytes) -> None:
+    """Tell a newer version's header, alone or in a footer, from damage. Raises: `EnvelopeError`."""
+    if _NEWER.search(text):
         raise newer("this artifact is")
 
 

@@ -27,7 +27,6 @@ PLAIN = "plain"
 MOST_ATTEMPTS = 2**31
 
 _REMEDY = "Pass what to_json() gave"
-_RERUN = "Run the producer again, by a release"
 _LONGEST_TEXT = 6 * MESSAGE_CAP  # with every character escaped
 _LONGEST_NAME = 200
 _LONGEST_FILE_NAME = 255
@@ -240,11 +239,8 @@ def _parse(text: str | bytes) -> object:
 
 
 def _read(message: dict[str, Any]) -> Handoff:
-    version = message[MARK]
-    if type(version) is int and version > VERSION:
+    if type(message[MARK]) is int and message[MARK] > VERSION:
         raise newer("this envelope is")
-    if type(version) is int and version == 0:
-        raise EnvelopeError("this envelope is of version 0, which no release has written", remedy=_RERUN)
     try:
         found = msgspec.convert(message, Inline | Stored)
     except (msgspec.ValidationError, IdentityError, RecursionError, UnicodeError) as error:

@@ -132,9 +132,7 @@ class DependencyError(HandoffError, ImportError):
 
 def newer(what: str) -> EnvelopeError:
     """Give the error for what no version up to this one has written, and damage does not explain."""
-    return EnvelopeError(
-        f"{what} of a newer version of dag-handoff than this one", remedy="Upgrade dag-handoff where it is read"
-    )
+    return EnvelopeError(f"{what} of a newer dag-handoff than this one", remedy="Upgrade dag-handoff where it is read")
 
 
 # From what a person has to mend to what a retry may: a caller that only retries must not be told to.

@@ -138,7 +138,6 @@ def unwrap_inline(handoff: Inline, type: Any, columns: Sequence[str] | None) -> 
     if handoff.codec == envelope.PLAIN:
         _check_columns(columns, handoff.codec)
         return of_given(handoff.to_json(), type)
-    codecs.codec_named(handoff.codec)
     if hashlib.sha256(handoff.data).hexdigest() != handoff.sha256:
         raise DamagedError("the data of this inline handoff does not match its digest", remedy=RERUN)
     reading = Reading(handoff.type, INLINE_SIZE, type, columns=columns, file_name=handoff.file_name or "")

@@ -165,7 +165,7 @@ def test_an_artifact_of_a_newer_version_asks_for_an_upgrade(value: Any, store: S
     path.write_bytes(newer)
     again = {**handoff.to_json(), "sha256": hashlib.sha256(newer).hexdigest()}
     for what in (ADDRESS, handoff, again):
-        with pytest.raises(EnvelopeError, match=r"this artifact is of a newer version .*\. Upgrade dag-handoff"):
+        with pytest.raises(EnvelopeError, match=r"this artifact is of a newer dag-handoff .*\. Upgrade dag-handoff"):
             store.get(what)
 
 

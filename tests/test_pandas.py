@@ -322,7 +322,7 @@ def test_a_note_of_another_is_damage(note: Any, store: Store) -> None:
 @pytest.mark.parametrize("more", [{"kinds": [["what"]]}, {"more": 1}])
 def test_what_a_newer_version_notes_asks_for_an_upgrade(more: Any, store: Store) -> None:
     """A kind of column that is unknown, and whatever else is noted, are no damage, and are not passed over."""
-    with pytest.raises(EnvelopeError, match=r"of a newer version .*\. Upgrade dag-handoff"):
+    with pytest.raises(EnvelopeError, match=r"of a newer dag-handoff .*\. Upgrade dag-handoff"):
         store.get(forged({**GOOD, **more}, pa.table({"a": [1, 2]})))
 
 

@@ -143,7 +143,7 @@ def test_a_note_of_another_is_damage(note: bytes, types: list[Any], store: Store
 @pytest.mark.parametrize("note", [{"rows": 1, "types": [["Foo"]]}, {"rows": 1, "types": [["Int64"]], "more": 1}])
 def test_what_a_newer_version_notes_asks_for_an_upgrade(note: Any, store: Store) -> None:
     """A type that is unknown, and whatever else is noted, are no damage, and are not passed over."""
-    with pytest.raises(EnvelopeError, match=r"of a newer version .*\. Upgrade dag-handoff"):
+    with pytest.raises(EnvelopeError, match=r"of a newer dag-handoff .*\. Upgrade dag-handoff"):
         store.get(forged(base64.b64encode(tree.dump(note)), []))
 
 

@@ -225,7 +225,7 @@ FAILURES: dict[str, tuple[type[HandoffError], Callable[[Store], Any], Callable[[
     "damaged": (DamagedError, _damaged, lambda store, x: store.get(x), ["get damaged"]),
     "envelope": (
         EnvelopeError,
-        lambda store: {"__handoff__": 0, "kind": "stored"},
+        lambda store: {"__handoff__": 1, "kind": "stored"},
         lambda store, x: store.get(x),
         ["get envelope"],
     ),
@@ -464,7 +464,7 @@ def test_what_fails_is_a_line(lines: Any, store: Store) -> None:
         lambda: store.get(stored[0]),
         lambda: store.get_many(stored),
         lambda: store.get_many(stored[:2]),
-        lambda: store.get({"__handoff__": 0}),
+        lambda: store.get({"__handoff__": 1}),
         lambda: store.put(object(), AT),
     ):
         with pytest.raises(HandoffError):

@@ -429,7 +429,7 @@ def test_a_parquet_file_of_another_is_damage(store: Store) -> None:
     with pytest.raises(DamagedError, match=r"a numpy\.ndarray was recorded"):
         table.decode(Source(good), by_address)
     for vouched in (by_address._replace(header=None), by_address._replace(is_known=True)):
-        with pytest.raises(EnvelopeError, match=r"of a newer version .*\. Upgrade"):
+        with pytest.raises(EnvelopeError, match=r"of a newer dag-handoff .*\. Upgrade"):
             table.decode(Source(good), vouched)
 
 

@@ -319,7 +319,7 @@ def test_a_payload_that_was_not_written_here_is_damage(data: bytes) -> None:
 )
 def test_what_only_a_newer_version_writes_asks_for_an_upgrade(data: bytes) -> None:
     """An extension of an unknown code, and a zone of an unknown library, are no damage and no guess."""
-    with pytest.raises(EnvelopeError, match=r"of a newer version of dag-handoff than this one\. Upgrade"):
+    with pytest.raises(EnvelopeError, match=r"of a newer dag-handoff than this one\. Upgrade"):
         payload_of(data)
 
 

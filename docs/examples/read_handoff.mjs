@@ -83,7 +83,7 @@ function envelopeOf(message) {
     need(name in message ? isRight(message[name]) : left.length, `the field ${name}`, 'malformed');
   need(Object.keys(message).every((name) => name in fields), 'an unknown field', 'malformed');
   need(Buffer.byteLength(JSON.stringify(message)) <= (message.kind === 'stored' ? 2048 : 2 ** 20), 'oversize', 'malformed');
-  need(CODECS.includes(message.codec), `the codec ${message.codec}`, 'newer');
+  need(message.kind === 'inline' || CODECS.includes(message.codec), `the codec ${message.codec}`, 'newer');
   return message;
 }
 
@@ -103,6 +103,7 @@ export function read(root, message) {
   if (envelope.kind === 'inline') {
     const data = Buffer.from(envelope.data, 'base64');
     need(sha256(data) === envelope.sha256, 'the digest of the data');
+    need(CODECS.includes(envelope.codec), `the codec ${envelope.codec}`, 'newer');
     return valueOf(envelope, data, INLINE);
   }
   need(Math.max(envelope.size, envelope.raw_size) <= LIMIT, 'a large value', 'limit');

@@ -68,8 +68,6 @@ def decode(payload: bytes, limit: int) -> tuple[Any, bool]:
         nonlocal depth, left, holds_records
         if MAP < code < RECORD or code == _scalars.PENDULUM:
             return _scalars.unpack(code, bytes(content))
-        if code < TUPLE:
-            raise ValueError(f"no extension has the code {code}")
         if code > _scalars.PENDULUM:
             raise newer(f"the value holds an extension, {code},")
         # Counted here, because each extension is decoded by a call within a call.
@@ -277,7 +275,7 @@ def _unpack(code: int, nodes: Any) -> Any:
         found: Any = dict(zip(nodes[::2], nodes[1::2], strict=True))
         nodes = nodes[::2]
     else:
-        found = set(nodes) if code == SET else frozenset(nodes)
+        found = {SET: set, FROZENSET: frozenset}[code](nodes)
     if len(found) != len(nodes):
         raise ValueError(f"extension {code} holds an element twice")
     return found

@@ -147,7 +147,7 @@ def read_stamp(source: Source) -> Stamp:
     check = footer[place : place + len(_UNSEALED)] if place >= len(_CHECK_FIELD) else b""
     if check[_HALF:] != _sum(_with(footer, place, _UNSEALED)):
         # A newer version may have other checksums; that it is one stands where it always does.
-        artifact.check_version(footer[max(0, footer.rfind(artifact.BEGINNING)) :])
+        artifact.check_version(footer)
         raise DamagedError("the footer of the Parquet file has no checksum of a handoff that it matches")
     header = Header.from_json((_open(source).metadata.metadata or {}).get(_HEADER_KEY, b""))
     return Stamp(header, check, start + place)

@@ -31,10 +31,8 @@ _COMPLEX = struct.Struct(">dd")
 # The caller's own context could write another exponent letter, or read nonsense as NaN.
 _DECIMALS = decimal.Context(capitals=1, traps=[decimal.InvalidOperation])
 _DTYPE = re.compile(r"\A[<>|](?:b1|[iu][1248]|f[248]|c8|c16|[mM]8(?:\[[0-9]*[A-Za-z]+\])?)\Z")
-_PATHS: tuple[type[PurePath], ...] = (PurePosixPath, PosixPath, PureWindowsPath)
-_FLAVOURS = dict(enumerate(_PATHS))
-_SAFETIES = {b"": SafeUUID.unknown, b"\1": SafeUUID.safe, b"\2": SafeUUID.unsafe}
-_SAFETY_BYTES = {safety: data for data, safety in _SAFETIES.items()}
+_PATHS: dict[type[PurePath], int] = {PurePosixPath: 0, PosixPath: 1, PureWindowsPath: 2}
+_SAFETY = {SafeUUID.unknown: b"", SafeUUID.safe: b"\1", SafeUUID.unsafe: b"\2"}
 
 _dump = msgspec.msgpack.Encoder().encode
 
@@ -88,11 +86,11 @@ def _unpack_text(content: bytes) -> str:
 
 
 def _pack_uuid(value: UUID) -> Ext:
-    return Ext(UUID_, value.bytes + _SAFETY_BYTES[value.is_safe])
+    return Ext(UUID_, value.bytes + _SAFETY[value.is_safe])
 
 
 def _unpack_uuid(content: bytes) -> UUID:
-    return UUID(bytes=content[:16], is_safe=_SAFETIES[content[16:]])
+    return UUID(bytes=content[:16], is_safe=dict(zip(_SAFETY.values(), _SAFETY, strict=True))[content[16:]])
 
 
 def _unpack_decimal(content: bytes) -> Any:
@@ -154,12 +152,12 @@ def _pack_path(value: PurePath) -> Ext:
         type(value)(str(value)).parts != value.parts
     ):  # Python 3.11 writes some Windows paths so that they read otherwise
         raise Unencodable(f"the path {value!r}, which its own text does not give back", "Normalize it")
-    return Ext(PATH, _dump([_PATHS.index(type(value)), _pack_text(str(value))]))
+    return Ext(PATH, _dump([_PATHS[type(value)], _pack_text(str(value))]))
 
 
 def _unpack_path(content: bytes) -> Any:
     flavour, text = _load(content)
-    return _FLAVOURS[flavour](text)
+    return dict(zip(_PATHS.values(), _PATHS, strict=True))[flavour](text)
 
 
 def _pack_numpy(value: Any) -> Ext:
