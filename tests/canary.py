@@ -36,7 +36,7 @@ class Canary:
         for kind, name, made in (
             (type(pytest.raises(HandoffError)), "__exit__", lambda args, _: self.error(args[2])),
             (HandoffError, "__init__", lambda args, _: self.error(args[0])),
-            (warnings.WarningMessage, "__init__", lambda args, _: self.text("a warning", str(args[1]))),
+            (warnings.WarningMessage, "__init__", lambda args, _: self.text("a warning", str(args[0].message))),
             (Handoff, "to_json", lambda args, result: self.handoff(args[0], result)),
         ):
             self._patched.setattr(kind, name, _followed(getattr(kind, name), made))

@@ -182,7 +182,16 @@ def test_the_root_is_found_as_tasks_find_it(tmp_path: Path, monkeypatch: pytest.
     assert call("get", *IDS, "--root", tmp_path / "other").stdout == "[1]\n"
     monkeypatch.delenv("HANDOFF_ROOT")
     assert "neither --root nor HANDOFF_ROOT" in call("ls").stderr
+    Path(".handoff").mkdir()
     assert call("ls", "--json").stderr == ""
+
+
+@pytest.mark.parametrize("command", ["ls", "du", "verify", "prune --keep-runs 3"])
+def test_a_root_that_is_not_there_is_told(command: str, root: Path) -> None:
+    """A misspelled folder is no store in which nothing is wrong."""
+    done = call(*command.split())
+    assert 7 == done.exit_code
+    assert f"error: the root folder {root} is not there" in done.stderr
 
 
 def test_options_reach_the_filesystem(monkeypatch: pytest.MonkeyPatch) -> None:
@@ -707,10 +716,11 @@ def test_nothing_is_pruned_unless_it_is_said(aged: Store) -> None:
     assert (found["artifacts"], found["is_dry_run"]) == (3, False)
 
 
-def test_what_could_not_be_deleted_is_told(monkeypatch: pytest.MonkeyPatch) -> None:
+def test_what_could_not_be_deleted_is_told(root: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     """Failures, leftovers and what was written anew stand in the summary, and the exit code is 1."""
     from handoff import retention
 
+    root.mkdir()
     error = handoff.DeniedError("s3://b/x: no", remedy="Ask", address="x", uri="s3://b/x")
     found = retention.Pruned(False, 3, 5, (), 0, 1, 2, 9, 1, (error,))
     monkeypatch.setattr(retention, "prune", lambda *_, **__: found)

@@ -44,7 +44,7 @@ def ls(*, sort: str | None, limit: int | None, paths: bool, **given: Any) -> Non
 
     They come by DAG, run and task, as the store lists them, one request per thousand. With --json each is a line.
     """
-    store = place.store_of(given)
+    store = place.listed_store_of(given)
     found: Iterator[Kept] = filter(
         _is_meant(given), retention.artifacts(store, given["dag"], given["run"], given["task"])
     )

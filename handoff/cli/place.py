@@ -17,7 +17,7 @@ from handoff import config
 from handoff.address import RETURN_VALUE, Address
 from handoff.cli import terminal
 from handoff.envelope import MOST_ATTEMPTS, Handoff
-from handoff.errors import ConfigError, EnvelopeError, IdentityError
+from handoff.errors import ConfigError, EnvelopeError, IdentityError, UnreachableError
 from handoff.store import Store
 
 _F = TypeVar("_F", bound=Callable[..., Any])
@@ -90,6 +90,18 @@ def store_of(given: Mapping[str, Any], *, timeout: float = config.TIMEOUT) -> St
     environment = settings.storage_options if "://" in root and not root.startswith("file:") else {}
     options = {**environment, **dict(map(_option, given["option"]))}
     return Store(root, inline_limit=settings.inline_limit, storage_options=options, timeout=timeout)
+
+
+def listed_store_of(given: Mapping[str, Any]) -> Store:
+    """Make the store whose artifacts a command lists. Raises: `ConfigError`; `UnreachableError` without its folder."""
+    store = store_of(given)
+    if "://" not in store.root and not os.path.isdir(store.root):  # a bucket that is missing says so itself
+        raise UnreachableError(
+            f"the root folder {store.root} is not there",
+            remedy="Look whether it is misspelled, or its volume is not mounted",
+            uri=store.root,
+        )
+    return store
 
 
 def target(text: str | None, given: Mapping[str, Any], store: Store) -> Handoff | Address:

@@ -37,7 +37,7 @@ def verify(*, at_once: int, **given: Any) -> None:
     Checksums, header and decodability are looked at; nothing is written. The exit code is 1 where one is damaged or
     cannot be read.
     """
-    store, meant = place.store_of(given), _meant(given)
+    store, meant = place.listed_store_of(given), _meant(given)
     began = time.perf_counter()
     total = sum(one.artifacts for one in retention.usage(store, **meant)) if terminal.is_watched() else None
     with terminal.progress("verifying", total) as step:
@@ -81,7 +81,7 @@ def prune(*, older_than: dt.timedelta | None, keep_runs: int | None, leftovers: 
     meant = _meant(given)
     if older_than is None and keep_runs is None and not leftovers and not any(meant.values()):
         raise click.UsageError("Say what to prune: --older-than, --keep-runs, --leftovers, or a DAG, run or task.")
-    store = place.store_of(given)
+    store = place.listed_store_of(given)
     with terminal.progress("deleting" if yes else "looking", is_counted=True) as step:
         seen = _Seen(step)
         found = retention.prune(

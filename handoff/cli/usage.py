@@ -38,7 +38,7 @@ def du(*, by: Any, limit: int, days: int, **given: Any) -> None:
     Sizes are those at rest. The growth counts what is kept today by the day on which it was last written, in UTC.
     Everything is told from listings, one request per thousand artifacts, twice where days are drawn.
     """
-    store = place.store_of(given)
+    store = place.listed_store_of(given)
     meant = {"dag_id": given["dag"], "run_id": given["run"], "task_id": given["task"]}
     with terminal.progress("listing"):
         groups = retention.usage(store, by=by, **meant)

@@ -607,24 +607,6 @@ def test_the_web_page_shows_the_envelope_and_loads_nothing(facts: dict[str, Any]
         assert "rows" in text.partition("preview")[2]
 
 
-def test_beside_airflows_own_backend(tmp_path: Path) -> None:
-    """The benchmark runs; nothing is altered, nothing is left by retries, and each fault has its error."""
-    file = tmp_path / "found.json"
-    command = [sys.executable, "-m", "benchmarks.backends", "--json", str(file)]
-    done = subprocess.run(command, capture_output=True, text=True, cwd=Path(__file__).parents[2], check=False)
-    assert done.returncode == 0, done.stdout + done.stderr
-    found = json.loads(file.read_text())["HandoffXCom"]
-    outcomes = [outcome for of_type in found["types"].values() for outcome in of_type.values()]
-    refused = {name for name, of_type in found["types"].items() if of_type["small"] == "refused: EncodeError"}
-    assert {"identical", "refused: EncodeError"} == set(outcomes)
-    assert len(outcomes) == 60
-    assert {"pendulum.DateTime", "dataclass", "NamedTuple", "Enum"} >= refused
-    assert found["left"] == 2
-    assert {"deleted": "MissingError", "truncated": "DamagedError", "swapped": "DamagedError"} == {
-        fault: outcome.removeprefix("pull: ") for fault, outcome in found["faults"].items()
-    }
-
-
 if __name__ == "__main__":
     HOME = Path(sys.argv[1])
     (HOME / "facts.json").write_text(json.dumps(run_everything(HOME)))
