@@ -474,8 +474,8 @@ def test_what_fails_is_a_line(lines: Any, store: Store) -> None:
         f"deleted {folder}/item=0/return_value, T s",
         f"not deleted {folder}/item=0/return_value: missing, T s",
         f"not loaded {folder}/item=0/return_value: missing, T s",
-        "loaded 2 handoffs: 36 bytes as SIZE bytes, failed: missing, damaged, T s",
-        "not loaded 2 handoffs: missing, damaged, T s",
+        "loaded 2 handoffs: 36 bytes as SIZE bytes, failed: damaged, missing, T s",
+        "not loaded 2 handoffs: damaged, missing, T s",
         "not loaded a value in a message: envelope, T s",
         f"not handed over {folder}/return_value: encode, T s",
     ] == [re.sub(r"as \d+ bytes", "as SIZE bytes", line).replace("2 bytes as", "36 bytes as") for line in lines()[1:]]
