@@ -234,11 +234,6 @@ def of_given(value: Any, type: Any) -> Any:
     return conversion.of_given(value, type)
 
 
-def address_of(source: Source) -> Address:
-    """Read which address an artifact belongs to. Raises: `DamagedError`."""
-    return codecs.header_of(source).address
-
-
 def _inline(ready: Parcel, room: int) -> Inline | None:
     payload = ready.encoded.bare(int(room * _BASE64))
     if payload is None:

@@ -36,6 +36,9 @@ from handoff.storage import Storage, open_storage
 
 _T = TypeVar("_T")
 
+# Every header at the beginning of an artifact is whole within so many bytes, and so is many an artifact.
+_FIRST = 64 * 1024
+
 
 class Store(Awaited):
     """Puts values at addresses below a root, and gets them back.
@@ -185,7 +188,7 @@ class Store(Awaited):
         """
         folder = "" if dag_id is None else addresses.folder_of(dag_id, run_id, task_id)
         for entry in self._storage.list(folder):
-            found = address_at(self._storage, entry.path, self._max_size)
+            found = address_at(self._storage, entry.path)
             if found is not None and run_id in (None, found.run_id) and task_id in (None, found.task_id):
                 yield found
 
@@ -199,7 +202,7 @@ class Store(Awaited):
         end = Address(dag_id, "run", task_id, map_index, key).path.split("/", 2)[2]
         entries = [entry for entry in self._storage.list(folder) if entry.path.split("/", 2)[2:] == [end]]
         for entry in sorted(entries, key=lambda entry: (entry.modified, entry.path), reverse=True):
-            found = address_at(self._storage, entry.path, self._max_size)
+            found = address_at(self._storage, entry.path)
             if found is not None:
                 return found
         raise MissingError(
@@ -317,11 +320,10 @@ def storage_of(store: Store) -> Storage:
     return store._storage  # noqa: SLF001 # pyright: ignore[reportPrivateUsage] - it is of this room
 
 
-def address_at(storage: Storage, path: str, most: int) -> Address | None:
-    """Give the address whose artifact stands at a path; None where none does.
+def address_at(storage: Storage, path: str) -> Address | None:
+    """Give the address whose artifact stands at a path; None where none does, or only a newer version can tell.
 
-    Arguments: ``most``, the largest artifact that is read where an id is too long to stand in the path, so that only
-    the header knows it.
+    Where an id is too long to stand in the path, only the header knows it, and no more than that is read.
     """
     if not addresses.may_be_path(path):
         return None
@@ -330,8 +332,15 @@ def address_at(storage: Storage, path: str, most: int) -> Address | None:
     except ConfigError:
         pass  # an id is shortened; or it is no path of ours
     try:
-        with storage.source(path, most) as source:
-            found = parcel.address_of(source)
-    except (DamagedError, MissingError, DependencyError):
+        found = _address_in(storage, path)
+    except (DamagedError, EnvelopeError, MissingError, DependencyError):
         return None
     return found if found.path == path else None
+
+
+def _address_in(storage: Storage, path: str) -> Address:
+    with storage.source(path, _FIRST) as source:
+        if source.size < _FIRST or source.at(0, len(codecs.PARQUET)) != codecs.PARQUET:
+            return codecs.header_alone(source).address
+    with storage.place(path) as source:  # a Parquet file says at its end what it is
+        return codecs.header_alone(source).address

@@ -8,6 +8,7 @@ import datetime as dt
 import itertools
 import os
 import random
+import stat
 import tempfile
 import threading
 import time
@@ -609,6 +610,85 @@ def test_usage_sums_up(store: Store, monkeypatch: pytest.MonkeyPatch) -> None:
     assert 2 == usage(store, task_id="u", dag_id="d")[0].artifacts
     with pytest.raises(ConfigError, match="not by 'hour'"):
         usage(store, by="hour")  # type: ignore[arg-type]
+
+
+def test_times_of_no_year_hinder_nothing(store: Store, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Whoever writes in a folder sets times as he likes: what is of no year of ours has none, and is counted."""
+    listed, when = local.LocalStorage.list, {"run0": 1e12, "run1": -1e12, "run2": 1.0}
+    for run_id in when:
+        store.put("x", Address("dag", run_id, "task"), inline_limit=0)
+
+    def far(self: Any, folder: str) -> Iterator[Entry]:
+        return (one._replace(modified=when[one.path.split("/")[1][-4:]]) for one in listed(self, folder))
+
+    monkeypatch.setattr(local.LocalStorage, "list", far)
+    assert [None, None, 1970] == [one.modified and one.modified.year for one in artifacts(store)]
+    assert [(None, 2), (1970, 1)] == [(one.day and one.day.year, one.artifacts) for one in usage(store, by="day")]
+    (all_of_it,) = usage(store)
+    assert 3 == all_of_it.artifacts
+    at = Address("dag", "run0", "task")
+    far_status = os.stat_result((stat.S_IFREG, 0, 0, 1, 0, 0, 1, 0, 10**12, 0))
+    monkeypatch.setattr(local.LocalStorage, "_status", lambda *_: far_status)
+    assert "" == storage_of(store).modified(at.path)
+
+
+def test_folders_without_end_hinder_nothing(store: Store) -> None:
+    """However deep somebody digs below a root, a listing goes no deeper than it has to: it is one call in another."""
+    store.put("x", AT, inline_limit=0)
+    write(store, f"{'deep/' * 40}note", b"")
+    write(store, "deep/note", b"")
+    assert {AT.path, "deep/note"} == objects(store)
+
+
+def test_what_a_newer_version_wrote_hinders_nothing(store: Store) -> None:
+    """Where ids are too long to stand in the path, and the header is of a newer version, it is passed over, and stays."""
+    newer = Address(LONG, "run", "task")
+    for at in (AT, newer):
+        store.put(("x",), at, inline_limit=0)
+    with storage_of(store).source(newer.path, 1_000) as source:
+        data = source.data()
+    write(store, newer.path, data.replace(b'{"handoff":1,', b'{"handoff":2,'))
+    for at in (AT, newer):
+        age(store, at, 2)
+    assert [AT] == [*store.list()] == [one.address for one in artifacts(store)]
+    assert 1 == sum(one.artifacts for one in usage(store))
+    assert 1 == prune(store, older_than=HOUR, delete=True).artifacts
+    assert store.exists(newer)
+
+
+def test_a_long_id_costs_a_header_and_no_artifact(anywhere: Store, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Whatever the size of an artifact whose ids are too long to stand in its path, its header alone is read."""
+    import pandas as pd
+
+    places = {Address(LONG, "run", task) for task in ("tree", "table")}
+    for at in places:
+        data = os.urandom(300_000)
+        anywhere.put(pd.DataFrame({"a": [data]}) if at.task_id == "table" else data, at, inline_limit=0)
+    most = list[int]()
+    storage = storage_of(anywhere)
+    read = storage.source
+
+    def source(path: str, count: int) -> Any:
+        most.append(count)
+        return read(path, count)
+
+    monkeypatch.setattr(storage, "source", source)
+    assert places == {*anywhere.list()}
+    assert [64 * 1024] * 2 == most
+
+
+def test_runs_are_told_apart_in_any_order() -> None:
+    """The latest runs are the same in whatever order a store lists, and however often it comes back to a run."""
+    chance = random.Random(1)
+    for _ in range(50):
+        pieces = [(f"run{chance.randrange(6)}", float(chance.randrange(8))) for _ in range(12)]
+        newest = {one: max(at for name, at in pieces if name == one) for one, _ in pieces}
+        kept = sorted(newest, key=lambda one: (newest[one], one))[-2:]
+        found = _prune._Latest(2)
+        for name, at in pieces:
+            found.add(name, at)
+        found.end()
+        assert newest.keys() - {*kept} == {name for name, at in newest.items() if found.is_before(name, at)}
 
 
 # --- whether it is whole -------------------------------------------------------------------------------------------

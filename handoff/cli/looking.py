@@ -9,7 +9,6 @@ from handoff.address import Address
 from handoff.artifact import Header
 from handoff.envelope import Handoff
 from handoff.errors import DamagedError
-from handoff.spool import Source
 from handoff.store import Store, storage_of
 
 
@@ -25,18 +24,10 @@ def look(store: Store, at: Address) -> Standing:
     """Read what an artifact says of itself. Raises: `MissingError`, `DeniedError`, `UnreachableError`."""
     with storage_of(store).place(at.path) as source:
         try:
-            return Standing(source.size, _header_of(source))
+            return Standing(source.size, codecs.header_alone(source))
         except DamagedError as error:
             error.address, error.uri = at.path, storage_of(store).uri(at.path)
             return Standing(source.size, None, error)
-
-
-def _header_of(source: Source) -> Header:
-    if source.at(0, len(codecs.PARQUET)) != codecs.PARQUET:
-        return codecs.header_of(source)
-    from handoff.codecs import table
-
-    return table.read_stamp(source).header  # without what vouches for the whole file, which would be read for that
 
 
 def codec_of(store: Store, what: Handoff | Address, *, is_file: bool) -> str:

@@ -92,7 +92,7 @@ def artifacts(
     """
     storage, scope = storage_of(store), Scope(dag_id, run_id, task_id).checked()
     for entry in scope.within(storage.list(scope.folder)):
-        found = address_at(storage, entry.path, store.max_size)
+        found = address_at(storage, entry.path)
         if found is not None:
             yield Kept(found, entry.path, entry.size, moment(entry.modified))
 
@@ -112,5 +112,8 @@ def pages(entries: Iterator[Entry]) -> Iterator[list[Entry]]:
 
 
 def moment(seconds: float) -> dt.datetime | None:
-    """Give a time in seconds since 1970 as people write it; None for 0, which stands for unknown."""
-    return dt.datetime.fromtimestamp(seconds, dt.UTC) if seconds else None
+    """Give a time in seconds since 1970 as people write it; None for 0, unknown, and for no year of ours."""
+    try:
+        return dt.datetime.fromtimestamp(seconds, dt.UTC) if seconds else None
+    except (ValueError, OverflowError, OSError):  # whoever writes a file in a folder may set its time as he likes
+        return None

@@ -100,11 +100,10 @@ class _Work:
 
     def __init__(self, store: Store, *, delete: bool, tell: _Tell | None) -> None:
         self._storage: Storage = storage_of(store)
-        self._most = store.max_size
         self._is_real = delete
         self._tell = tell
         self._folders: frozenset[str] | None = None
-        self._sums = Sums(self._storage, self._most, "dag")
+        self._sums = Sums(self._storage, "dag")
         self._pinned = self._replaced = self._failed = self._leftovers = self._leftovers_size = 0
         self._failures: list[HandoffError] = []
         self._who = who.asked()
@@ -128,6 +127,8 @@ class _Work:
                 seen, size = seen + 1, size + entry.size
             self._say("runs", seen, size, 0)
         newest.setdefault(run[0], _Latest(count)).add(run[1], written)
+        for one in newest.values():
+            one.end()
         return newest
 
     def artifacts(self, scope: Scope, before: float, latest: Mapping[str, _Latest] | None) -> None:
@@ -208,7 +209,7 @@ class _Work:
     def _at_addresses(self, entries: list[Entry]) -> list[tuple[Entry, Address]]:
         """Give the addresses of those that stand at one; where ids are shortened, the header has to say the same."""
         shortened = [entry.path for entry in entries if not is_in_full(entry.path)]
-        calls = ((0, functools.partial(address_at, self._storage, path, self._most)) for path in shortened)
+        calls = ((0, functools.partial(address_at, self._storage, path)) for path in shortened)
         read = dict(zip(shortened, lanes.in_order(calls), strict=True))
         found = [(entry, read.get(entry.path) or address_in(entry.path)) for entry in entries]
         return [(entry, at) for entry, at in found if at is not None]
@@ -232,14 +233,25 @@ class _Latest:
 
     def __init__(self, count: int) -> None:
         self._count = count
-        self._heap: list[tuple[float, str]] = []
+        self._newest: dict[str, float] = {}
+        self._oldest = 0.0
         self._has_more = False
 
     def add(self, run: str, written: float) -> None:
-        """Take a run in, and let the oldest of too many go."""
-        heapq.heappush(self._heap, (written, run))
-        if len(self._heap) > self._count:
-            heapq.heappop(self._heap)
+        """Take a run in, or more of it: not every store lists by name; and let the oldest of too many go."""
+        newest = self._newest
+        newest[run] = max(written, newest.get(run, 0.0))
+        if len(newest) > 2 * self._count:  # seldom, so that each costs little
+            self._let_go()
+
+    def end(self) -> None:
+        """Let all that are too many go."""
+        self._let_go()
+        self._oldest = min(self._newest.values())
+
+    def _let_go(self) -> None:
+        if len(self._newest) > self._count:
+            self._newest = dict(heapq.nlargest(self._count, self._newest.items(), lambda one: (one[1], one[0])))
             self._has_more = True
 
     def is_before(self, run: str, written: float) -> bool:
@@ -247,7 +259,7 @@ class _Latest:
 
         What is newer than those are was put there since they were looked at, be it in a run that was not seen.
         """
-        return self._has_more and written <= self._heap[0][0] and all(run != name for _, name in self._heap)
+        return self._has_more and written <= self._oldest and run not in self._newest
 
 
 def _is_of_earlier(entry: Entry, latest: Mapping[str, _Latest]) -> bool:

@@ -55,7 +55,7 @@ def usage(
     if by not in _PARTS:
         raise ConfigError(f"usage is summed up by dag, run, task or day, not by {by!r}")
     storage, scope = storage_of(store), Scope(dag_id, run_id, task_id).checked()
-    sums = Sums(storage, store.max_size, by)
+    sums = Sums(storage, by)
     for entry in scope.within(storage.list(scope.folder)):
         sums.add(entry)
     return sums.found()
@@ -64,9 +64,8 @@ def usage(
 class Sums:
     """Groups of artifacts, as they are added."""
 
-    def __init__(self, storage: Storage, most: int, by: By) -> None:
+    def __init__(self, storage: Storage, by: By) -> None:
         self._storage = storage
-        self._most = most
         self._by: By = by
         self._sums: dict[Hashable, _Sum] = {}
         #: How many were counted in.
@@ -79,7 +78,7 @@ class Sums:
         if self._by == "day":
             when = moment(entry.modified)
             key = None if when is None else when.date()
-        at = at or address_at(self._storage, entry.path, self._most)
+        at = at or address_at(self._storage, entry.path)
         if at is None:
             return
         found = self._sums.get(key)

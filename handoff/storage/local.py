@@ -36,6 +36,8 @@ _ATTEMPT = "user.handoff.attempt"
 _UNFINISHED = re.compile(r"\A\.tmp/[0-9]+-[0-9a-f]{16}\Z")
 # How often a folder is made again that others remove.
 _TRIES = 8
+# No artifact is so far down: who digs deeper makes no listing fail.
+_DEEPEST = 32
 _NOT_A_FILE = "what stands there is no regular file, or a link is in the way"
 
 
@@ -196,7 +198,10 @@ class LocalStorage:
         status = self._status(path)
         if status is None:
             return ""
-        return dt.datetime.fromtimestamp(status.st_mtime, dt.UTC).isoformat(timespec="seconds")
+        try:
+            return dt.datetime.fromtimestamp(status.st_mtime, dt.UTC).isoformat(timespec="seconds")
+        except (ValueError, OverflowError):  # anybody may set it, to no year of ours
+            return ""
 
     def _check_newest(self, folder: int, path: str, attempt: int, begun: float) -> None:
         try:
@@ -360,7 +365,7 @@ def _files(folder: int, prefix: str) -> Iterator[Entry]:
     for entry in found:
         with contextlib.suppress(FileNotFoundError):  # what is deleted meanwhile must not end the listing
             if entry.is_dir(follow_symlinks=False):
-                if prefix or entry.name != TEMPORARY:
+                if prefix.count("/") < _DEEPEST and (prefix or entry.name != TEMPORARY):
                     with _closing(os.open(entry.name, _FOLDER, dir_fd=folder)) as below:
                         yield from _files(below, f"{prefix}{entry.name}/")
             elif entry.is_file(follow_symlinks=False):
