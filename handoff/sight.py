@@ -141,15 +141,25 @@ def together() -> Generator[None]:
 
 
 def _configured(event: Event) -> None:
-    """Take the place of the observer that the environment names, until the first event."""
-    _observers.pop(_SETTING, None)
-    named = config.on_event()
-    if named is not None:
-        import importlib
+    """Take the place of the observer that the environment names, until the first event.
 
-        module, name = named
-        _observers[_SETTING] = getattr(importlib.import_module(module), name)
-        _observers[_SETTING](event)
+    It stays until that one is imported: other threads, whose events come meanwhile, wait for the import as well.
+    """
+    found: list[Observer] = []
+    try:
+        named = config.on_event()
+        if named is not None:
+            import importlib
+
+            module, name = named
+            found = [getattr(importlib.import_module(module), name)]
+    finally:
+        if found:
+            _observers[_SETTING] = found[0]
+        else:
+            _observers.pop(_SETTING, None)
+    for observer in found:
+        observer(event)
 
 
 _SETTING = "HANDOFF_ON_EVENT"

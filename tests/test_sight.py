@@ -3,11 +3,13 @@
 from __future__ import annotations
 
 import asyncio
+import importlib
 import json
 import logging
 import random
 import re
 import sys
+import threading
 from collections.abc import Callable, Iterator
 from pathlib import Path
 from types import ModuleType, SimpleNamespace
@@ -435,6 +437,36 @@ def test_the_environment_names_an_observer(
     store.put(1, AT)
     assert ["put", "get", "put"] == [event.action for event in sys.modules.pop("telemetry_of_ours").told]
     assert [] == caplog.messages
+
+
+@pytest.mark.usefixtures("_setting_is_unread")
+def test_no_event_is_lost_while_the_observer_is_imported(
+    store: Store, monkeypatch: pytest.MonkeyPatch, tmp_path: Path
+) -> None:
+    """What other threads do while the first event imports the module is told as well."""
+    lines = (
+        "import threading",
+        "begun, go_on, told = threading.Event(), threading.Event(), []",
+        "on_event = told.append",
+    )
+    tmp_path.joinpath("signals_of_ours.py").write_text("\n".join(lines))
+    monkeypatch.syspath_prepend(tmp_path)
+    signals = importlib.import_module("signals_of_ours")
+    tmp_path.joinpath("slow_telemetry.py").write_text(
+        "import signals_of_ours as of\nof.begun.set()\nof.go_on.wait(20)\non_event = of.on_event\n"
+    )
+    monkeypatch.setenv("HANDOFF_ON_EVENT", "slow_telemetry:on_event")
+    threads = [threading.Thread(target=store.put, args=(1, AT)) for _ in range(2)]
+    threads[0].start()
+    assert signals.begun.wait(20)
+    threads[1].start()
+    threads[1].join(0.1)
+    signals.go_on.set()
+    for thread in threads:
+        thread.join()
+    assert 2 == len(signals.told)
+    for name in ("signals_of_ours", "slow_telemetry"):
+        del sys.modules[name]
 
 
 @pytest.mark.usefixtures("_setting_is_unread")
