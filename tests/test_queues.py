@@ -190,6 +190,26 @@ def test_two_consumers_share_a_queue(
     assert 80 == len(seen)
 
 
+def test_what_another_has_done_meanwhile_is_left(
+    clients_of: tuple[Any, Any], monkeypatch: pytest.MonkeyPatch, store: Store
+) -> None:
+    """A consumer that is so slow that another takes the rest of its messages, and is done with them, goes on."""
+    monkeypatch.syspath_prepend(EXAMPLES)
+    example = importlib.import_module("queue_redis")
+    stream, seen = f"stream{next(numbers)}", []
+    for n in range(3):
+        example.publish(clients_of[1], stream, store.put(n, Address("d", "r", "t", n), inline_limit=0).to_json())
+
+    def be_slow(_: str, handoff: Handoff) -> None:
+        seen.append(("slow", store.get(handoff)))
+        example.consume(
+            clients_of[1], stream, "other", lambda _, handoff: seen.append(("other", store.get(handoff))), idle=0
+        )
+
+    assert 3 == example.consume(clients_of[1], stream, "slow", be_slow)
+    assert [("slow", 0), ("other", 0), ("other", 1), ("other", 2)] == seen
+
+
 def test_what_is_too_large_for_a_queue_leaves_as_a_reference(
     queue: Any, clients_of: tuple[Any, Any], store: Store
 ) -> None:

@@ -34,9 +34,11 @@ def consume(redis: Any, stream: str, name: str, act: Callable[[str, Handoff], No
     new = redis.xreadgroup(GROUP, name, {stream: ">"}, count=10)
     messages = left + (new[0][1] if new else [])
     for message_id, fields in messages:
-        (pending,) = redis.xpending_range(stream, GROUP, message_id, message_id, 1)
+        pending = redis.xpending_range(stream, GROUP, message_id, message_id, 1)
+        if not pending:  # it took so long to come to it that another has done it
+            continue
         try:
-            if pending["times_delivered"] > MOST_DELIVERIES:
+            if pending[0]["times_delivered"] > MOST_DELIVERIES:
                 raise LimitError("nobody could act on this message")
             handoff = Handoff.from_json(fields.get(b"handoff", b""))
             act(key_of(handoff), handoff)
