@@ -858,6 +858,70 @@ def test_what_nobody_reads_ends_quietly(monkeypatch: pytest.MonkeyPatch) -> None
     assert ended.value.code == 141
 
 
+@pytest.mark.parametrize(("arguments", "code"), [(["prune", "--older-than", "1d"], 0), (["put", "-", *IDS], 8)])
+def test_streams_that_are_closed_are_empty(store: Store, arguments: list[str], code: int) -> None:
+    """A command whose stdin, stdout and stderr were closed works as if nobody wrote and nobody read."""
+    store.put(1, AT)
+    before, streams = signal.getsignal(signal.SIGTERM), ("stdin", "stdout", "stderr")
+    with pytest.MonkeyPatch.context() as patch:
+        for name in streams:
+            patch.setattr(sys, name, None)
+        with pytest.raises(SystemExit) as ended:
+            cli.run(arguments)
+        for name in streams:
+            getattr(sys, name).close()
+    signal.signal(signal.SIGTERM, before)
+    assert code == ended.value.code
+
+
+@pytest.mark.parametrize("arguments", [["ls"], ["get", *IDS]])
+def test_a_full_disk_is_no_bug(
+    store: Store, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str], arguments: list[str]
+) -> None:
+    """Where what comes out has no room, that is said in a line, by a command and by the interpreter that ends."""
+    store.put([1], AT)
+    before = signal.getsignal(signal.SIGTERM)
+    with open("/dev/full", "w") as full:
+        monkeypatch.setattr(sys, "stdout", full)
+        with pytest.raises(SystemExit) as ended:
+            cli.run(arguments)
+    signal.signal(signal.SIGTERM, before)
+    assert 7 == ended.value.code
+    assert "error: what comes out cannot be written: No space left on device" in capsys.readouterr().err
+
+
+def test_what_is_no_utf_8_is_an_error_or_a_name(store: Store) -> None:
+    """Bytes of an argument that are no text are refused where text is wanted, and name a file as ever."""
+    store.put([1], AT)
+    odd = os.fsdecode(b"o\xff.json")
+    assert 11 == call("pin", "--dag", "dag", "--note", odd).exit_code
+    assert 8 == call("put", "--value", f'"{odd}"', *IDS).exit_code
+    assert "o\\udcff.json" == told("get", *IDS, odd, "--json")["output"]
+    assert b"[1]\n" == Path(odd).read_bytes()
+    Path(odd).write_bytes(b"no json")
+    done = call("put", odd, *IDS, "--json")
+    assert (8, "EncodeError") == (done.exit_code, json.loads(done.stderr)["error"]["kind"])
+
+
+def test_ages_beyond_all_artifacts_are_ages(store: Store) -> None:
+    """What is older than for ever is nothing, and newer than that is everything."""
+    store.put([1], AT)
+    assert "" == call("ls", "--older-than", "999999999w", "--paths").stdout
+    assert f"{AT.path}\n" == call("ls", "--newer-than", "999999999w", "--paths").stdout
+    assert 0 == told("prune", "--older-than", "999999999w", "--json")["artifacts"]
+
+
+def test_every_path_that_is_listed_is_taken(store: Store) -> None:
+    """What `ls --paths` prints names the artifact to other commands, where an id is too long to stand in it as well."""
+    for dag in ("dag", "x" * 300):
+        at = Address(dag, "run", "task")
+        store.put([dag], at)
+        (path,) = call("ls", "--dag", dag, "--paths").stdout.split()
+        assert [dag] == told("get", path)
+        assert 3 == call("get", Address("none", "run", "task").path).exit_code
+    assert 11 == call("get", Address("y" * 300, "run", "task").path).exit_code
+
+
 def test_completion_names_commands_and_options() -> None:
     """A shell that asks gets the commands that begin alike, and those of their options."""
     for words, expected in (("handoff pi", "pin"), ("handoff prune --ke", "--keep-runs")):

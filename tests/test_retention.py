@@ -576,6 +576,8 @@ def test_what_cannot_be_pinned_is_refused(store: Store) -> None:
             act(store, "")
     with pytest.raises(ConfigError, match="are allowed"):
         pin(store, "dag", note="x" * 1001)
+    with pytest.raises(ConfigError, match="lone surrogate"):  # as an argument that is no UTF-8 arrives
+        pin(store, "dag", note="\udcff")
 
 
 # --- how much there is ---------------------------------------------------------------------------------------------

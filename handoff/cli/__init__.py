@@ -5,6 +5,7 @@ A command's module is imported when it is called, so that none waits for what an
 
 from __future__ import annotations
 
+import errno
 import os
 import signal
 import sys
@@ -24,6 +25,8 @@ FOUND: Final = 1
 INTERRUPTED: Final = 130
 _PIPE_CLOSED: Final = 141
 _BUG: Final = 70
+# What a write into a file or a pipe may end in, where nothing is wrong with the command.
+_NO_ROOM: Final = (errno.ENOSPC, errno.EDQUOT, errno.EFBIG, errno.EIO)
 EXITS: Final[dict[type[HandoffError], int]] = {
     errors.MissingError: 3,
     errors.StaleError: 4,
@@ -99,14 +102,22 @@ class App(click.Group):
             terminal.tell(error)
             ctx.exit(exit_code(error))
         except BrokenPipeError:  # whoever read has enough
-            os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+            _forget_output()
             ctx.exit(_PIPE_CLOSED)
         except KeyboardInterrupt:
             terminal.say("interrupted")
             ctx.exit(INTERRUPTED)
         except (click.ClickException, click.Abort, click.exceptions.Exit):
             raise
-        except Exception:  # noqa: BLE001 - it is told in full
+        except Exception as error:  # noqa: BLE001 - it is told in full
+            if isinstance(error, OSError) and error.errno in _NO_ROOM:
+                _forget_output()
+                full = errors.UnreachableError(
+                    f"what comes out cannot be written: {error.strerror}",
+                    remedy="Make room where the output goes, and in TMPDIR",
+                )
+                terminal.tell(full)
+                ctx.exit(exit_code(full))
             traceback.print_exc()
             terminal.say("This is a bug in handoff: please report it with the lines above.")
             ctx.exit(_BUG)
@@ -121,7 +132,15 @@ def run(arguments: Sequence[str]) -> Any:
     """Run a command, and end this process with its exit code."""
     # As Ctrl-C does, so that an upload that is under way is taken back: a pod is ended like this.
     signal.signal(signal.SIGTERM, _end)
+    for name, mode in (("stdin", "r"), ("stdout", "w"), ("stderr", "w")):
+        if getattr(sys, name) is None:  # it was closed: else the next file that is opened would take its place
+            setattr(sys, name, open(os.devnull, mode))  # noqa: SIM115 - as long as the process
     return app.main(list(arguments), prog_name="handoff")
+
+
+def _forget_output() -> None:
+    """Let what was not written be forgotten: the interpreter would try it again at its end."""
+    os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
 
 
 def _end(number: int, _: object) -> None:

@@ -48,7 +48,7 @@ def parse(text: str) -> Any:
     """Give the value that is written as JSON. Raises: `EncodeError`."""
     try:
         return msgspec.json.decode(text)
-    except msgspec.DecodeError as error:
+    except (msgspec.DecodeError, UnicodeError) as error:
         raise EncodeError(
             f"what --value says is not JSON: {error}", remedy="Text needs quotes inside the shell's: '\"text\"'"
         ) from None

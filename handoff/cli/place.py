@@ -18,7 +18,7 @@ from handoff.address import RETURN_VALUE, Address
 from handoff.cli import terminal
 from handoff.envelope import MOST_ATTEMPTS, Handoff
 from handoff.errors import ConfigError, EnvelopeError, IdentityError, UnreachableError
-from handoff.store import Store
+from handoff.store import Store, address_at, storage_of
 
 _F = TypeVar("_F", bound=Callable[..., Any])
 
@@ -108,7 +108,8 @@ def target(text: str | None, given: Mapping[str, Any], store: Store) -> Handoff 
     """Give what a reader names: an envelope or a plain value as JSON, an address's path or URI, or its parts.
 
     Arguments: ``text``, None where the options say it; ``-`` reads JSON from stdin. Raises: `EnvelopeError`,
-    `ConfigError`, `IdentityError`.
+    `ConfigError`, `IdentityError`; `DeniedError`, `UnreachableError`, since only the header knows an id that is too
+    long to stand in its path.
     """
     named = {name: given[name] for name in _VARIABLES if given[name] is not None}
     if text is None:
@@ -120,7 +121,7 @@ def target(text: str | None, given: Mapping[str, Any], store: Store) -> Handoff 
         raise click.UsageError("Name either an envelope or an address, or --dag, --run and --task.")
     below = text.removeprefix(f"{store.root.rstrip('/')}/")
     if below.startswith("dag_id="):
-        return Address.from_path(below)
+        return address_at(storage_of(store), below) or Address.from_path(below)  # which says what is wrong with it
     try:
         return Handoff.from_json(sys.stdin.buffer.read() if text == "-" else text)
     except EnvelopeError as error:

@@ -139,11 +139,16 @@ def as_json(error: HandoffError) -> dict[str, Any]:
     """Give an error as JSON: the same names whatever it is."""
     return {
         "kind": type(error).__name__,
-        "what": str(error),
+        "what": for_json(str(error)),
         "remedy": error.remedy,
         "address": error.address,
         "uri": error.uri,
     }
+
+
+def for_json(text: str) -> str:
+    """Give text as JSON can hold it: the name of a file need be none."""
+    return text.encode("utf-8", "backslashreplace").decode()
 
 
 @contextlib.contextmanager

@@ -12,6 +12,7 @@ from handoff.errors import ConfigError
 from handoff.sizes import parse_size
 
 _SECONDS: Final = {"s": 1.0, "m": 60.0, "min": 60.0, "h": 3_600.0, "d": 86_400.0, "w": 604_800.0}
+_LONGEST: Final = 1e10  # seconds, which no artifact is old
 _AGE: Final = re.compile(r"\A\s*([0-9]{1,9}(?:\.[0-9]{1,9})?)\s*([a-z]+)\s*\Z")
 _SHOWN: Final = (("d", 86_400.0), ("h", 3_600.0), ("min", 60.0))
 
@@ -23,7 +24,7 @@ def age(_: click.Context, __: click.Parameter, value: str | None) -> dt.timedelt
     match = _AGE.match(value)
     if match is None or match[2] not in _SECONDS:
         raise click.BadParameter(f"{value!r} is no age; write it as in 7d, 12h, 30min or 2w.")
-    return dt.timedelta(seconds=float(match[1]) * _SECONDS[match[2]])
+    return dt.timedelta(seconds=min(float(match[1]) * _SECONDS[match[2]], _LONGEST))
 
 
 def size(_: click.Context, __: click.Parameter, value: str | None) -> int | None:

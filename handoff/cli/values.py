@@ -124,7 +124,7 @@ def get(*, named: tuple[str, ...], form: str | None, is_file: bool, **given: Any
         return
     size = os.path.getsize(out)
     if terminal.is_json():
-        terminal.emit({"output": out, "format": form, "size": size, "codec": codec})
+        terminal.emit({"output": terminal.for_json(out), "format": form, "size": size, "codec": codec})
     else:
         terminal.say(f"wrote {out}: {form}, {human_size(size)}")
 

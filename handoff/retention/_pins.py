@@ -7,7 +7,7 @@ from collections.abc import Container
 
 import msgspec
 
-from handoff.address import Address, folder_of
+from handoff.address import Address, folder_of, is_text
 from handoff.errors import ConfigError, DamagedError, IdentityError, MissingError
 from handoff.storage import PINS, Storage
 from handoff.store import Store, storage_of
@@ -41,6 +41,8 @@ def pin(store: Store, dag_id: str, run_id: str | None = None, task_id: str | Non
     path = _path_of(dag_id, run_id, task_id)
     if len(note) > _LONGEST_NOTE:
         raise ConfigError(f"the note has {len(note):,} characters, and {_LONGEST_NOTE:,} are allowed")
+    if not is_text(note):
+        raise ConfigError("the note holds a NUL or a lone surrogate", remedy="Write it in UTF-8")
     made = Pin(dag_id, run_id, task_id, note, dt.datetime.now(dt.UTC))
     with storage_of(store).draft(path) as draft:
         draft.write(msgspec.json.encode(made))
