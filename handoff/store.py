@@ -188,7 +188,7 @@ class Store(Awaited):
         """
         folder = "" if dag_id is None else addresses.folder_of(dag_id, run_id, task_id)
         for entry in self._storage.list(folder):
-            found = address_at(self._storage, entry.path)
+            found = listed_at(self._storage, entry.path)
             if found is not None and run_id in (None, found.run_id) and task_id in (None, found.task_id):
                 yield found
 
@@ -321,9 +321,10 @@ def storage_of(store: Store) -> Storage:
 
 
 def address_at(storage: Storage, path: str) -> Address | None:
-    """Give the address whose artifact stands at a path; None where none does, or only a newer version can tell.
+    """Give the address whose artifact stands at a path; None where none does.
 
     Where an id is too long to stand in the path, only the header knows it, and no more than that is read.
+    Raises: `EnvelopeError` where it is of a newer version; `DeniedError`, `UnreachableError`.
     """
     if not addresses.may_be_path(path):
         return None
@@ -333,9 +334,17 @@ def address_at(storage: Storage, path: str) -> Address | None:
         pass  # an id is shortened; or it is no path of ours
     try:
         found = _address_in(storage, path)
-    except (DamagedError, EnvelopeError, MissingError, DependencyError):
+    except (DamagedError, MissingError, DependencyError):
         return None
     return found if found.path == path else None
+
+
+def listed_at(storage: Storage, path: str) -> Address | None:
+    """Give the address for one of many, as `address_at`; None as well where only a newer version can tell it."""
+    try:
+        return address_at(storage, path)
+    except EnvelopeError:
+        return None
 
 
 def _address_in(storage: Storage, path: str) -> Address:

@@ -922,6 +922,19 @@ def test_every_path_that_is_listed_is_taken(store: Store) -> None:
     assert 11 == call("get", Address("y" * 300, "run", "task").path).exit_code
 
 
+def test_a_message_replaces_no_file(store: Store) -> None:
+    """A folder gets a file under the name that its message says, and never in place of another; a named one is replaced."""
+    Path("work.py").write_text("ours")
+    Path("sent").write_text("theirs")
+    message = json.dumps(store.put(File("sent", name="work.py"), AT).to_json())
+    done = call("get", message, ".")
+    assert 11 == done.exit_code
+    assert "./work.py is there already" in done.stderr
+    assert "ours" == Path("work.py").read_text()
+    assert 0 == call("get", message, "work.py", "--format", "file").exit_code
+    assert "theirs" == Path("work.py").read_text()
+
+
 def test_completion_names_commands_and_options() -> None:
     """A shell that asks gets the commands that begin alike, and those of their options."""
     for words, expected in (("handoff pi", "pin"), ("handoff prune --ke", "--keep-runs")):

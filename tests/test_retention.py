@@ -28,6 +28,7 @@ from handoff import (
     ConfigError,
     DamagedError,
     DeniedError,
+    EnvelopeError,
     Event,
     File,
     HandoffError,
@@ -656,6 +657,8 @@ def test_what_a_newer_version_wrote_hinders_nothing(store: Store) -> None:
     assert 1 == sum(one.artifacts for one in usage(store))
     assert 1 == prune(store, older_than=HOUR, delete=True).artifacts
     assert store.exists(newer)
+    with pytest.raises(EnvelopeError, match="newer dag-handoff"):  # the one before it is not the latest
+        store.latest(LONG, "task")
 
 
 def test_a_long_id_costs_a_header_and_no_artifact(anywhere: Store, monkeypatch: pytest.MonkeyPatch) -> None:

@@ -13,7 +13,7 @@ from handoff.cli import forms, layout, looking, place, terminal, writing
 from handoff.cli.forms import FILE, FORMS, PIPE
 from handoff.config import check_limit
 from handoff.envelope import Handoff, Stored
-from handoff.errors import UnreachableError
+from handoff.errors import ConfigError, UnreachableError
 from handoff.sizes import human_size, parse_size
 
 #: Where the sidecar of Airflow's KubernetesPodOperator looks for what a container hands over.
@@ -117,6 +117,8 @@ def get(*, named: tuple[str, ...], form: str | None, is_file: bool, **given: Any
     if os.path.isdir(out):
         name = (what.file_name if isinstance(what, Handoff) else what.key) or "file"
         out = os.path.join(out, name if files.is_name(name) else "file")
+        if os.path.lexists(out):  # whoever wrote the message chose its name
+            raise ConfigError(f"{out} is there already, and stays as it is", remedy="Name the file, to replace it")
     form = writing.chosen(codec, out, form)
     with terminal.progress("getting"):
         writing.write(source, what, codec, out, form)
