@@ -145,20 +145,17 @@ def _configured(event: Event) -> None:
 
     It stays until that one is imported: other threads, whose events come meanwhile, wait for the import as well.
     """
-    found: list[Observer] = []
+    found: dict[object, Observer] = {}
     try:
-        named = config.on_event()
-        if named is not None:
+        if (named := config.on_event()) is not None:
             import importlib
 
-            module, name = named
-            found = [getattr(importlib.import_module(module), name)]
+            found[_SETTING] = getattr(importlib.import_module(named[0]), named[1])
+            _observers.update(found)
     finally:
-        if found:
-            _observers[_SETTING] = found[0]
-        else:
+        if not found:
             _observers.pop(_SETTING, None)
-    for observer in found:
+    for observer in found.values():
         observer(event)
 
 

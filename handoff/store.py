@@ -188,7 +188,7 @@ class Store(Awaited):
         """
         folder = "" if dag_id is None else addresses.folder_of(dag_id, run_id, task_id)
         for entry in self._storage.list(folder):
-            found = listed_at(self._storage, entry.path)
+            found = address_at(self._storage, entry.path, EnvelopeError)
             if found is not None and run_id in (None, found.run_id) and task_id in (None, found.task_id):
                 yield found
 
@@ -320,10 +320,11 @@ def storage_of(store: Store) -> Storage:
     return store._storage  # noqa: SLF001 # pyright: ignore[reportPrivateUsage] - it is of this room
 
 
-def address_at(storage: Storage, path: str) -> Address | None:
+def address_at(storage: Storage, path: str, *passed_over: type[HandoffError]) -> Address | None:
     """Give the address whose artifact stands at a path; None where none does.
 
     Where an id is too long to stand in the path, only the header knows it, and no more than that is read.
+    Arguments: ``passed_over``, for which of the errors it is None as well.
     Raises: `EnvelopeError` where it is of a newer version; `DeniedError`, `UnreachableError`.
     """
     if not addresses.may_be_path(path):
@@ -334,17 +335,9 @@ def address_at(storage: Storage, path: str) -> Address | None:
         pass  # an id is shortened; or it is no path of ours
     try:
         found = _address_in(storage, path)
-    except (DamagedError, MissingError, DependencyError):
+    except (DamagedError, MissingError, DependencyError, *passed_over):
         return None
     return found if found.path == path else None
-
-
-def listed_at(storage: Storage, path: str) -> Address | None:
-    """Give the address for one of many, as `address_at`; None as well where only a newer version can tell it."""
-    try:
-        return address_at(storage, path)
-    except EnvelopeError:
-        return None
 
 
 def _address_in(storage: Storage, path: str) -> Address:

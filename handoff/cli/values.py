@@ -102,7 +102,7 @@ def get(*, named: tuple[str, ...], form: str | None, is_file: bool, **given: Any
 
     WHAT is an envelope as JSON, - to read one from stdin, or an address as `handoff ls --paths` prints it; or --dag,
     --run and --task name it. The output's suffix says what is written: .parquet, .csv, .json or .npy; a file
-    comes as it is, and into a folder under its own name. Without an output, text goes to stdout.
+    comes as it is, and into a folder under its own name, where none has it yet. Without an output, text goes to stdout.
     """
     is_by_options = given["dag"] is not None
     if len(named) > 2 - is_by_options:

@@ -10,9 +10,9 @@ from typing import NamedTuple
 import msgspec
 
 from handoff.address import Address, folder_of, may_be_path
-from handoff.errors import ConfigError
+from handoff.errors import ConfigError, EnvelopeError
 from handoff.storage import Entry
-from handoff.store import Store, listed_at, storage_of
+from handoff.store import Store, address_at, storage_of
 
 #: How many entries of a listing are in memory; no store gives more of them in one answer, or deletes more.
 PAGE = 1_000
@@ -92,7 +92,7 @@ def artifacts(
     """
     storage, scope = storage_of(store), Scope(dag_id, run_id, task_id).checked()
     for entry in scope.within(storage.list(scope.folder)):
-        found = listed_at(storage, entry.path)
+        found = address_at(storage, entry.path, EnvelopeError)
         if found is not None:
             yield Kept(found, entry.path, entry.size, moment(entry.modified))
 

@@ -13,13 +13,13 @@ import msgspec
 
 from handoff import lanes, sight, watch, who
 from handoff.address import Address, is_in_full
-from handoff.errors import ConfigError, DeniedError, HandoffError, StaleError, UnreachableError, as_one
+from handoff.errors import ConfigError, DeniedError, EnvelopeError, HandoffError, StaleError, UnreachableError, as_one
 from handoff.event import OK, Event
 from handoff.retention._listing import MOST_FAILURES, Progress, Scope, address_in, pages
 from handoff.retention._pins import is_pinned, pinned
 from handoff.retention._usage import Sums, Usage
 from handoff.storage import Entry, Storage
-from handoff.store import Store, listed_at, storage_of
+from handoff.store import Store, address_at, storage_of
 
 #: How old what an unfinished write left has to be: nobody writes for so long.
 ABANDONED: Final = dt.timedelta(days=1)
@@ -209,7 +209,7 @@ class _Work:
     def _at_addresses(self, entries: list[Entry]) -> list[tuple[Entry, Address]]:
         """Give the addresses of those that stand at one; where ids are shortened, the header has to say the same."""
         shortened = [entry.path for entry in entries if not is_in_full(entry.path)]
-        calls = ((0, functools.partial(listed_at, self._storage, path)) for path in shortened)
+        calls = ((0, functools.partial(address_at, self._storage, path, EnvelopeError)) for path in shortened)
         read = dict(zip(shortened, lanes.in_order(calls), strict=True))
         found = [(entry, read.get(entry.path) or address_in(entry.path)) for entry in entries]
         return [(entry, at) for entry, at in found if at is not None]

@@ -9,10 +9,10 @@ from typing import Literal, TypeAlias
 import msgspec
 
 from handoff.address import Address
-from handoff.errors import ConfigError
+from handoff.errors import ConfigError, EnvelopeError
 from handoff.retention._listing import Scope, moment
 from handoff.storage import Entry, Storage
-from handoff.store import Store, listed_at, storage_of
+from handoff.store import Store, address_at, storage_of
 
 By: TypeAlias = Literal["dag", "run", "task", "day"]
 _PARTS: dict[str, tuple[int, ...]] = {"dag": (0,), "run": (0, 1), "task": (0, 2), "day": ()}
@@ -78,7 +78,7 @@ class Sums:
         if self._by == "day":
             when = moment(entry.modified)
             key = None if when is None else when.date()
-        at = at or listed_at(self._storage, entry.path)
+        at = at or address_at(self._storage, entry.path, EnvelopeError)
         if at is None:
             return
         found = self._sums.get(key)

@@ -198,10 +198,8 @@ class LocalStorage:
         status = self._status(path)
         if status is None:
             return ""
-        try:
-            return dt.datetime.fromtimestamp(status.st_mtime, dt.UTC).isoformat(timespec="seconds")
-        except (ValueError, OverflowError):  # anybody may set it, to no year of ours
-            return ""
+        when = min(max(status.st_mtime, 0), 2e11)  # anybody may set it, to no year of ours
+        return dt.datetime.fromtimestamp(when, dt.UTC).isoformat(timespec="seconds")
 
     def _check_newest(self, folder: int, path: str, attempt: int, begun: float) -> None:
         try:
