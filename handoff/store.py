@@ -335,8 +335,10 @@ def address_at(storage: Storage, path: str, *passed_over: type[HandoffError]) ->
         pass  # an id is shortened; or it is no path of ours
     try:
         found = _address_in(storage, path)
-    except (DamagedError, MissingError, DependencyError, *passed_over):
-        return None
+    except HandoffError as error:
+        if isinstance(error, (DamagedError, MissingError, DependencyError, *passed_over)):
+            return None
+        raise
     return found if found.path == path else None
 
 
