@@ -903,6 +903,13 @@ def test_what_is_no_utf_8_is_an_error_or_a_name(store: Store) -> None:
     assert (8, "EncodeError") == (done.exit_code, json.loads(done.stderr)["error"]["kind"])
 
 
+def test_json_that_is_nested_without_end_is_an_error() -> None:
+    """What is nested deeper than a program can read is no bug of it, in stdin and on the command line."""
+    for done in (call("put", "-", *IDS, stdin="[" * 100_000), call("put", "--value", "[" * 100_000, *IDS)):
+        assert 8 == done.exit_code
+        assert "maximum recursion depth exceeded" in done.stderr
+
+
 def test_ages_beyond_all_artifacts_are_ages(store: Store) -> None:
     """What is older than for ever is nothing, and newer than that is everything."""
     store.put([1], AT)

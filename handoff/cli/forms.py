@@ -37,7 +37,7 @@ def read(path: str, form: str, name: str | None) -> Any:
         file: Any = sys.stdin.buffer if path == PIPE else opened.enter_context(open(path, "rb"))
         try:
             return _READ[form](file)
-        except (ValueError, EOFError, OSError, msgspec.MsgspecError) as error:
+        except (ValueError, EOFError, OSError, RecursionError, msgspec.MsgspecError) as error:
             raise EncodeError(
                 f"{'stdin' if path == PIPE else path} cannot be read as {form}: {first_line(error)}",
                 remedy="Say which --format it has, or hand it over as it is with --file",
@@ -48,7 +48,7 @@ def parse(text: str) -> Any:
     """Give the value that is written as JSON. Raises: `EncodeError`."""
     try:
         return msgspec.json.decode(text)
-    except (msgspec.DecodeError, UnicodeError) as error:
+    except (msgspec.DecodeError, UnicodeError, RecursionError) as error:
         raise EncodeError(
             f"what --value says is not JSON: {error}", remedy="Text needs quotes inside the shell's: '\"text\"'"
         ) from None
