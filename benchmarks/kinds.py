@@ -44,13 +44,7 @@ def size_of(value: Any) -> int:
         return sum(map(_size_of_column, value.get_columns()))
     if package == "numpy" or hasattr(value, "nbytes"):
         return int(value.nbytes)
-    if isinstance(value, bytes):
-        return len(value)
-    if isinstance(value, dict):
-        return _size_of_tree(value)
-    if isinstance(value, list):
-        return sys.getsizeof(value) + len(value) * _size_of_records(value[:1_000])
-    return 0
+    return _size_of_plain(value)
 
 
 def consumed(value: Any) -> Any:
@@ -220,6 +214,16 @@ def _size_of_column(column: Any) -> int:
         return int(column.estimated_size())
     lengths = column.str.len_bytes()
     return int(_VIEW * len(column) + (lengths.filter(lengths > _IN_VIEW).sum() or 0))
+
+
+def _size_of_plain(value: Any) -> int:
+    if isinstance(value, bytes):
+        return len(value)
+    if isinstance(value, dict):
+        return _size_of_tree(value)
+    if isinstance(value, list):
+        return sys.getsizeof(value) + len(value) * _size_of_records(value[:1_000])
+    return 0
 
 
 def _size_of_tree(value: Any) -> int:

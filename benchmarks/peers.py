@@ -124,7 +124,7 @@ def main() -> int:
         sheet.show(console)
     console.print(
         "floor: put and get together over those of the faster raw client, which moves the bytes that a line by hand\n"
-        "makes, median of the rounds; spread: where their middle half lies on S3; peak: resident memory above the value.",
+        "makes, median of the rounds; spread: where their middle half lies on S3; peak: resident, in the first round.",
         style="dim",
         highlight=False,
     )
@@ -139,10 +139,10 @@ def parse_arguments() -> argparse.Namespace:
     """Read the command line."""
     parser = argparse.ArgumentParser(
         prog="python -m benchmarks.peers",
-        description="Hand over ten values: with handoff, with Airflow's default XCom, with its object-storage backend, "
-        "with pickle and gzip on S3 as tutorials write it, with Prefect's serializers, joblib, what one writes by hand, "
-        "and, as the floor, boto3 and obstore alone. All take turns, on a local folder and on a real S3 server on "
-        "loopback; each turn has a process of its own.",
+        description="Hand over ten values: with handoff, with Airflow's default XCom, with its object-storage "
+        "backend, with pickle and gzip on S3 as tutorials write it, with Prefect's serializers, joblib, what one "
+        "writes by hand, and, as the floor, boto3 and obstore alone. All take turns, on a local folder and on a real "
+        "S3 server on loopback; each turn has a process of its own.",
         epilog="What arrives is compared with what was put, in the first round. No time is right or wrong.",
     )
     parser.add_argument("--repeats", type=arguments.positive, default=REPEATS, metavar="N", help="rounds (%(default)s)")
@@ -157,7 +157,7 @@ def parse_arguments() -> argparse.Namespace:
         "--airflow",
         metavar="PYTHON",
         default=sys.executable if find_spec("airflow") else "",
-        help="an interpreter with Airflow, its providers common-io and amazon[s3fs], pandas and the core of this library",
+        help="an interpreter with Airflow, its providers common-io and amazon[s3fs], pandas and this library's core",
     )
     parser.add_argument(
         "--prefect",

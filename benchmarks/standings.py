@@ -61,7 +61,7 @@ class Line(msgspec.Struct, kw_only=True):
                 (self.put_peak, act.put_peak),
                 (self.get_peak, act.get_peak),
             ):
-                samples.setdefault(name, []).append(sample)  # type: ignore[attr-defined]
+                samples.setdefault(name, []).append(sample)
             if act.same is not None:
                 self.same[name] = act.same
             self.stored = act.stored or self.stored
