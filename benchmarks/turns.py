@@ -32,6 +32,8 @@ _REPOSITORY = Path(__file__).parent.parent
 _OTHERS = ("AIRFLOW", "AWS", "HANDOFF", "PREFECT")
 #: Requests of these paths tell a proxy which act begins, and that the last has ended.
 MARKS = MARK_PUT, MARK_GET, MARK_END = "/mark-put", "/mark-get", "/mark-end"
+#: A value of so many bytes is compared once, not on each root: that takes long.
+ONCE = 256 * 10**6
 
 
 class Root(msgspec.Struct, frozen=True):
@@ -207,7 +209,7 @@ def _in_one(turn: Turn, wholes: dict[str, rivals.Whole], value: Any) -> Done:
             put_peak=put.peak,
             get_peak=max(0, get.peak - kinds.size_of(found)),
             stored=stored,
-            same=_same(value, found) if turn.check else None,
+            same=_same(value, found) if turn.check and (not done.acts or done.size < ONCE) else None,
         )
         del found
     return done
