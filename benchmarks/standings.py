@@ -159,13 +159,15 @@ def remarks(lines: Sequence[Line]) -> Iterator[str]:
     for line in lines:
         if line.is_lossy:
             yield f"{line.case}, {line.name}: LOSSY, what arrives is not what was put"
+    every = len({line.case for line in lines})
     absent: dict[tuple[str, str, str], list[str]] = {}
     for line in lines:
         for error in dict.fromkeys(line.errors.values()):
             roots = " and ".join(ROOTS[root] for root in ROOTS if line.errors.get(root) == error)
             absent.setdefault((line.contender, roots, error), []).append(line.case)
     for (who, roots, error), cases in absent.items():
-        yield f"{who}, {roots}: {error} ({'; '.join(cases)})"
+        which = "every value" if len(cases) == every else "; ".join(map(_short, cases))
+        yield f"{who}, {roots}: {error} ({which})"
 
 
 def _ahead(ours: Line, peers: list[Line], root: str) -> str:
@@ -208,7 +210,7 @@ def _peaks(lines: Sequence[Line]) -> Sheet:
     """Give the peaks of put and get, on the folder, or where it is not used, on S3."""
     cases = list(by_case(lines))
     title = "peak memory above the value, put / get, in MiB"
-    sheet = Sheet(title, ("", *(case.partition(",")[0] for case, found in cases if _is_large(found))))
+    sheet = Sheet(title, ("", *(_short(case) for case, found in cases if _is_large(found))))
     for who in dict.fromkeys(line.contender for line in lines if line.put):
         row = []
         for _, found in cases:
@@ -221,13 +223,17 @@ def _peaks(lines: Sequence[Line]) -> Sheet:
     return sheet
 
 
+def _short(case: str) -> str:
+    return case.partition(" (")[0].partition(", ")[0]
+
+
 def _is_large(found: dict[str, Line]) -> bool:
     return max(line.size for line in found.values()) >= MIB / 2
 
 
 def _requests(lines: Sequence[Line], cases: list[str]) -> Sheet:
     acts = [(case, act) for case in cases for act in ("put", "get")]
-    sheet = Sheet("requests on S3", ("", *(f"{act} {case}" for case, act in acts)), names=1 + len(acts))
+    sheet = Sheet("requests on S3", ("", *(f"{act} {_short(case)}" for case, act in acts)), names=1 + len(acts))
     for who in dict.fromkeys(line.contender for line in lines if line.requests):
         mine = {line.case: line.requests for line in lines if line.contender == who}
         found = [Counter(mine.get(case, {}).get(act, {})) for case, act in acts]
