@@ -111,13 +111,14 @@ def tests(session: nox.Session) -> None:
 def tables(session: nox.Session, line: str) -> None:
     """Run the tests of tables with the oldest libraries that are supported, and with the newest."""
     session.install("-e", ".[pandas,polars,testing]", "duckdb", *group("tables"), *TABLES[line])
-    session.run("pytest", "tests/test_table.py", "tests/test_pandas.py", "tests/test_polars.py", *session.posargs)
+    files = [f"tests/test_{name}.py" for name in ("table", "pandas", "polars", "golden")]
+    session.run("pytest", *files, *session.posargs)
 
 
 @nox.session
 def wheel(session: nox.Session) -> None:
     """Build the wheel, and use it where the sources are not: with its core dependencies alone."""
-    folder = Path(session.create_tmp())
+    folder = Path(session.create_tmp()).resolve()
     session.install("build")
     session.run("python", "-m", "build", "--wheel", "--outdir", str(folder), silent=True)
     (built,) = folder.glob("*.whl")

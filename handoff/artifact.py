@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import contextlib
 import io
+import re
 import struct
 from collections.abc import Callable, Generator
 from typing import Annotated, Any, Final, Literal, Protocol, TypeAlias, cast
@@ -15,13 +16,15 @@ from typing import Annotated, Any, Final, Literal, Protocol, TypeAlias, cast
 import msgspec
 
 from handoff.address import Address
-from handoff.errors import DamagedError, IdentityError, LimitError
+from handoff.errors import DamagedError, IdentityError, LimitError, newer
 from handoff.spool import PIECE, Source
 
-VERSION: Final = 0
+VERSION: Final = 1
 #: How such an artifact begins: one of the sixteen magic numbers of skippable frames, little-endian.
 MAGIC = b"\x5d\x2a\x4d\x18"
 
+# Every version's header begins with its number.
+_NEWER = re.compile(rb'\{"handoff":(?:[2-9]|[1-9][0-9]+)[,}]')
 _LONGEST_HEADER = 16 * 1024
 _FRAME_MAGIC = b"\x28\xb5\x2f\xfd"
 _PREFIX = struct.Struct("<4sI")
@@ -46,7 +49,7 @@ class Sink(Protocol):
 class Header(msgspec.Struct, frozen=True, forbid_unknown_fields=True, kw_only=True):
     """What an artifact says of itself: only what follows from its address and its value."""
 
-    version: Literal[0] = msgspec.field(default=VERSION, name="handoff")
+    version: Literal[1] = msgspec.field(default=VERSION, name="handoff")
     address: Address
     codec: str
     type: str
@@ -60,8 +63,9 @@ class Header(msgspec.Struct, frozen=True, forbid_unknown_fields=True, kw_only=Tr
     def from_json(cls, data: bytes) -> Header:
         """Read a header, only in the one spelling in which it is written.
 
-        Raises: `DamagedError`.
+        Raises: `DamagedError`; `EnvelopeError` for that of a newer version.
         """
+        check_version(data)
         try:
             found = msgspec.json.decode(data, type=cls)
         except (msgspec.DecodeError, IdentityError, UnicodeError, RecursionError) as error:
@@ -69,6 +73,12 @@ class Header(msgspec.Struct, frozen=True, forbid_unknown_fields=True, kw_only=Tr
         if found.to_json() != data:
             raise DamagedError("the artifact's header is not spelled as it was written")
         return found
+
+
+def check_version(text: bytes) -> None:
+    """Tell a newer version's header, alone or in a footer, from damage. Raises: `EnvelopeError`."""
+    if _NEWER.search(text):
+        raise newer("this artifact is")
 
 
 def compress(payload: bytes) -> bytes:

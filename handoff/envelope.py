@@ -17,9 +17,9 @@ from msgspec import UNSET, UnsetType
 from handoff import plain
 from handoff.address import Address, is_text
 from handoff.config import ENVELOPE_CAP, MESSAGE_CAP
-from handoff.errors import ConfigError, EncodeError, EnvelopeError, IdentityError
+from handoff.errors import ConfigError, EncodeError, EnvelopeError, IdentityError, newer
 
-VERSION: Final = 0
+VERSION: Final = 1
 MARK = "__handoff__"
 #: The codec of a value that travels as itself.
 PLAIN = "plain"
@@ -55,7 +55,7 @@ class Handoff(msgspec.Struct, frozen=True, dict=True, tag_field="kind", forbid_u
     One that a store gave can `load` its value; one read from JSON is loaded with ``store.get(handoff)``.
     """
 
-    version: Literal[0] = msgspec.field(default=VERSION, name=MARK)
+    version: Literal[1] = msgspec.field(default=VERSION, name=MARK)
     codec: _Name
     #: The type of the value, for people and for error messages.
     type: _Name
@@ -239,12 +239,8 @@ def _parse(text: str | bytes) -> object:
 
 
 def _read(message: dict[str, Any]) -> Handoff:
-    version = message[MARK]
-    if type(version) is int and version > VERSION:
-        raise EnvelopeError(
-            f"this envelope is of a newer version than {VERSION}, the newest that this library reads",
-            remedy="Upgrade dag-handoff where it is read",
-        )
+    if type(message[MARK]) is int and message[MARK] > VERSION:
+        raise newer("this envelope is")
     try:
         found = msgspec.convert(message, Inline | Stored)
     except (msgspec.ValidationError, IdentityError, RecursionError, UnicodeError) as error:

@@ -63,7 +63,7 @@ class EncodeError(HandoffError, TypeError):
 
 
 class EnvelopeError(HandoffError, ValueError):
-    """A message claims to be a handoff and is not one that this version can read."""
+    """A message is not a handoff that this version can read, or what it names is of a newer version."""
 
 
 class LimitError(HandoffError, ValueError):
@@ -128,6 +128,11 @@ class DependencyError(HandoffError, ImportError):
     """A library that this value or this root needs is not installed. Install the ``extra``."""
 
     extra: str = ""
+
+
+def newer(what: str) -> EnvelopeError:
+    """Give the error for what no version up to this one has written, and damage does not explain."""
+    return EnvelopeError(f"{what} of a newer dag-handoff than this one", remedy="Upgrade dag-handoff where it is read")
 
 
 # From what a person has to mend to what a retry may: a caller that only retries must not be told to.

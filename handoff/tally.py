@@ -62,7 +62,7 @@ class Tally:
             what = shown.place or f"a {shown.type or 'value'} in a message"
         parts = [*self._sizes(shown.place)]
         if self._failed:
-            why = ", ".join(name if number == 1 else f"{number:,} {name}" for name, number in self._failed.items())
+            why = ", ".join(kind if n == 1 else f"{n:,} {kind}" for kind, n in sorted(self._failed.items()))
             parts.append(f"failed: {why}" if done else why)
         between = ": " if parts and not (done and self._is_put) else ", "
         return f"{'' if done else 'not '}{_DONE[shown.action]} {what}{between}{', '.join([*parts, f'{seconds:.2f} s'])}"

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import datetime as dt
+import hashlib
 import io
 import json
 import shutil
@@ -27,6 +28,7 @@ from handoff import (
     Address,
     DamagedError,
     DependencyError,
+    EnvelopeError,
     HandoffError,
     LimitError,
     MissingError,
@@ -144,7 +146,7 @@ def test_a_forged_header_is_damage(store: Store) -> None:
     """A header that was rewritten with care is refused where it disagrees with what it heads."""
     _, path, good = put(store, (1, 2))
     changes: list[dict[str, Any]] = [
-        {"type": "list"}, {"raw_size": 4}, {"raw_size": -1}, {"codec": "table"}, {"codec": "none"}, {"handoff": 1}, {"more": 1},
+        {"type": "list"}, {"raw_size": 4}, {"raw_size": -1}, {"codec": "table"}, {"codec": "none"}, {"handoff": 0}, {"more": 1},
         {"address": {"dag_id": "dag", "run_id": "", "task_id": "task"}}, {"address": None},
     ]  # fmt: skip
     for change in changes:
@@ -154,6 +156,17 @@ def test_a_forged_header_is_damage(store: Store) -> None:
     path.write_bytes(artifact.MAGIC + (2**31).to_bytes(4, "little") + b"x" * 50)
     with pytest.raises(DamagedError, match="whole header"):
         store.get(ADDRESS)
+
+
+def test_an_artifact_of_a_newer_version_asks_for_an_upgrade(value: Any, store: Store) -> None:
+    """Whatever else a newer version writes, it is told by the beginning of its header, and is neither damage nor stale."""
+    handoff, path, good = put(store, value)
+    newer = good.replace(b'{"handoff":1,"address"', b'{"handoff":2,"unheard"')
+    path.write_bytes(newer)
+    again = {**handoff.to_json(), "sha256": hashlib.sha256(newer).hexdigest()}
+    for what in (ADDRESS, handoff, again):
+        with pytest.raises(EnvelopeError, match=r"this artifact is of a newer dag-handoff .*\. Upgrade dag-handoff"):
+            store.get(what)
 
 
 def frame_with(payload: bytes, **options: Any) -> bytes:

@@ -63,7 +63,7 @@ def _only_descriptors(original: Any) -> Any:
 
 def envelope(**changes: Any) -> dict[str, Any]:
     return {
-        "__handoff__": 0, "kind": "stored", "codec": "tree", "type": "str", "sha256": "a" * 64, "size": 10, "raw_size": 5, "attempt": 1,
+        "__handoff__": 1, "kind": "stored", "codec": "tree", "type": "str", "sha256": "a" * 64, "size": 10, "raw_size": 5, "attempt": 1,
         "address": {"dag_id": "dag", "run_id": "run", "task_id": "task"}, "uri": "", "preview": "", **changes,
     }  # fmt: skip
 

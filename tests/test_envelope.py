@@ -20,7 +20,7 @@ ADDRESS = Address("dag", "run", "task")
 
 def stored(**changes: Any) -> dict[str, Any]:
     message = {
-        "__handoff__": 0, "kind": "stored", "codec": "tree", "type": "tuple", "sha256": "a" * 64, "preview": "(1,)",
+        "__handoff__": 1, "kind": "stored", "codec": "tree", "type": "tuple", "sha256": "a" * 64, "preview": "(1,)",
         "address": {"dag_id": "d", "run_id": "r", "task_id": "t", "map_index": -1, "key": "k", "item": None},
         "size": 10, "raw_size": 5, "attempt": 1, "uri": "/base/x",
     }  # fmt: skip
@@ -28,7 +28,7 @@ def stored(**changes: Any) -> dict[str, Any]:
 
 
 def inline(**changes: Any) -> dict[str, Any]:
-    message = {"__handoff__": 0, "kind": "inline", "codec": "tree", "type": "tuple", "sha256": "a" * 64, "data": "AAAA"}
+    message = {"__handoff__": 1, "kind": "inline", "codec": "tree", "type": "tuple", "sha256": "a" * 64, "data": "AAAA"}
     return {name: value for name, value in {**message, **changes}.items() if value != "DROP"}
 
 
@@ -52,7 +52,7 @@ def test_a_stored_envelope_names_everything(store: Store) -> None:
     handoff = store.put((1, "ok"), ADDRESS, inline_limit=0, attempt=2)
     assert isinstance(handoff, Stored)
     assert handoff.to_json() == {
-        "__handoff__": 0,
+        "__handoff__": 1,
         "kind": "stored",
         "codec": "tree",
         "type": "tuple",
@@ -85,7 +85,7 @@ MALFORMED: dict[str, dict[str, Any]] = {
     "attempt 0": stored(attempt=0), "uri with a control character": stored(uri="a\0b"), "preview with one": stored(preview="a\0b"),
     "preview with a surrogate": stored(preview="\ud800"), "long preview": stored(preview="x" * 201), "codec as number": stored(codec=1),
     "empty type": stored(type=""), "long type": stored(type="x" * 201), "data in a stored one": stored(data="AAAA"), "oversize": stored(uri="x" * 2000),
-    "version as text": stored(__handoff__="0"), "version as bool": stored(__handoff__=False), "negative version": stored(__handoff__=-1),
+    "version as text": stored(__handoff__="1"), "version as bool": stored(__handoff__=True), "version as float": stored(__handoff__=1.0), "version 0": stored(__handoff__=0), "negative version": stored(__handoff__=-1),
     "no version at all": stored(__handoff__=None), "an endless version": stored(__handoff__=10**5000), "data that is no base64": inline(data="A"), "data as number": inline(data=1),
     "a plain value in an envelope": inline(codec="plain", data="MQ=="), "inline oversize": inline(data="AAAA" * 400_000),
     "inline with an address": inline(address={"dag_id": "d", "run_id": "r", "task_id": "t"}),
@@ -102,8 +102,9 @@ def test_a_malformed_envelope_is_refused(message: dict[str, Any], store: Store) 
 
 def test_an_envelope_of_a_newer_version_asks_for_an_upgrade(store: Store) -> None:
     """A newer version is told from a malformed one."""
-    with pytest.raises(EnvelopeError, match=r"of a newer version than 0, .*\. Upgrade dag-handoff"):
-        store.get(stored(__handoff__=1, unheard_of={}))
+    for message in (stored(__handoff__=2, unheard_of={}), inline(__handoff__=10**5000), {"__handoff__": 3}):
+        with pytest.raises(EnvelopeError, match=r"envelope is of a newer dag-handoff .*\. Upgrade dag-handoff"):
+            store.get(message)
 
 
 def test_an_envelope_of_an_unknown_codec_asks_for_an_upgrade(store: Store) -> None:
@@ -143,7 +144,7 @@ def test_any_message_is_a_handoff_or_refused(message: Any, store: Store) -> None
         assert "__handoff__" in message
 
 
-@pytest.mark.parametrize("value", ["s3://bucket/key", '{"__handoff__": 0}', b"x", (1,), {"k": object}, None], ids=repr)
+@pytest.mark.parametrize("value", ["s3://bucket/key", '{"__handoff__": 1}', b"x", (1,), {"k": object}, None], ids=repr)
 def test_what_is_no_envelope_is_a_value(value: Any, store: Store) -> None:
     """Get gives back anything that is no envelope as it is: text is never parsed, nor resolved."""
     assert store.get(value) is value

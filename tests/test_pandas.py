@@ -22,7 +22,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from handoff import Address, ConfigError, DamagedError, EncodeError, Inline, LimitError, Store
+from handoff import Address, ConfigError, DamagedError, EncodeError, EnvelopeError, Inline, LimitError, Store
 from handoff.codecs import _cells, _rows, tree
 from handoff.codecs._index import Refused, kind_of, note_index
 from handoff.codecs._index import _checked_zone as kind_of_zone
@@ -298,7 +298,6 @@ DAMAGED: dict[str, Any] = {
     "no kinds": {},
     "numbers of no kind": {**GOOD, "kinds": [["numbers", "object"]]},
     "masked by no kind": {**GOOD, "kinds": [["masked", "object"]]},
-    "no kind": {**GOOD, "kinds": [["what"]]},
     "objects of no form": {**GOOD, "kinds": [["objects", "text", "?"]]},
     "gaps in integers": {**GOOD, "kinds": [["numbers", "int32"]]},
     "no zone": {**GOOD, "kinds": [["zoned", "us", "Foo/Bar"]]},
@@ -318,6 +317,13 @@ def test_a_note_of_another_is_damage(note: Any, store: Store) -> None:
     assert [1, 2] == store.get(forged(GOOD, whole))["a"].tolist()
     with pytest.raises(DamagedError):
         store.get(forged(note, table))
+
+
+@pytest.mark.parametrize("more", [{"kinds": [["what"]]}, {"more": 1}])
+def test_what_a_newer_version_notes_asks_for_an_upgrade(more: Any, store: Store) -> None:
+    """A kind of column that is unknown, and whatever else is noted, are no damage, and are not passed over."""
+    with pytest.raises(EnvelopeError, match=r"of a newer dag-handoff .*\. Upgrade dag-handoff"):
+        store.get(forged({**GOOD, **more}, pa.table({"a": [1, 2]})))
 
 
 @pytest.mark.skipif(pd.__version__ < "3", reason="pandas 2 has pytz by itself")

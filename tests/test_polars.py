@@ -13,7 +13,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from handoff import Address, ConfigError, DamagedError, EncodeError, Inline, Store
+from handoff import Address, ConfigError, DamagedError, EncodeError, EnvelopeError, Inline, Store
 from handoff.codecs import _polars, _rows, tree
 from handoff.codecs.table import Table
 from handoff.frames import columns, tables
@@ -129,12 +129,22 @@ def forged(note: Any, types: list[Any]) -> Inline:
     return Inline(codec="table", type="polars.DataFrame", sha256=hashlib.sha256(data).hexdigest(), data=data)
 
 
-@pytest.mark.parametrize(("note", "types"), [(b"?", []), (b"", []), (b"", [["Foo"]]), (b"", [["Foo", 1], ["Int8"]])])
+@pytest.mark.parametrize(
+    ("note", "types"),
+    [(b"?", []), (b"", []), (base64.b64encode(tree.dump(["rows"])), []), (b"", [["Int8", 1], ["Int8"]])],
+)
 def test_a_note_of_another_is_damage(note: bytes, types: list[Any], store: Store) -> None:
     """What is noted of a frame is read strictly: anything else raises DamagedError."""
     assert [1] == store.get(forged(b"", [["Int64"]]))["a"].to_list()
     with pytest.raises(DamagedError):
         store.get(forged(note, types))
+
+
+@pytest.mark.parametrize("note", [{"rows": 1, "types": [["Foo"]]}, {"rows": 1, "types": [["Int64"]], "more": 1}])
+def test_what_a_newer_version_notes_asks_for_an_upgrade(note: Any, store: Store) -> None:
+    """A type that is unknown, and whatever else is noted, are no damage, and are not passed over."""
+    with pytest.raises(EnvelopeError, match=r"of a newer dag-handoff .*\. Upgrade dag-handoff"):
+        store.get(forged(base64.b64encode(tree.dump(note)), []))
 
 
 def test_a_type_that_this_polars_lacks_is_named(store: Store, monkeypatch: pytest.MonkeyPatch) -> None:

@@ -32,9 +32,9 @@ WORST_ESCAPE = 6  # bytes of ASCII that json.dumps writes for one byte of UTF-8,
 numbers = itertools.count()
 
 HOSTILE = [
-    "", "not JSON", "{'__handoff__': 0}", "[1, 2]", "null", '"/etc/passwd"', '"s3://other/key"', "NaN", "[" * 100_000,
-    '{"__handoff__": 1}', '{"__handoff__": 0, "kind": "stored"}', '{"__handoff__": 0, "kind": "pickle", "data": "gASVCg=="}',
-    json.dumps({"__handoff__": 0, "kind": "inline", "codec": "tree", "type": "str", "sha256": "a" * 64, "data": "eA=="}),
+    "", "not JSON", "{'__handoff__': 1}", "[1, 2]", "null", '"/etc/passwd"', '"s3://other/key"', "NaN", "[" * 100_000,
+    '{"__handoff__": 2}', '{"__handoff__": 1, "kind": "stored"}', '{"__handoff__": 1, "kind": "pickle", "data": "gASVCg=="}',
+    json.dumps({"__handoff__": 1, "kind": "inline", "codec": "tree", "type": "str", "sha256": "a" * 64, "data": "eA=="}),
 ]  # fmt: skip
 
 
@@ -42,7 +42,7 @@ def stored(**changes: Any) -> str:
     """Give a message that is well formed, and names what is not there."""
     address = {"dag_id": "flights", "run_id": "2026-11-21", "task_id": "never"}
     return json.dumps(
-        {"__handoff__": 0, "kind": "stored", "codec": "tree", "type": "str", "sha256": "a" * 64, "size": 10, "raw_size": 5,
+        {"__handoff__": 1, "kind": "stored", "codec": "tree", "type": "str", "sha256": "a" * 64, "size": 10, "raw_size": 5,
          "attempt": 1, "address": address, **changes}
     )  # fmt: skip
 

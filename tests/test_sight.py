@@ -225,7 +225,7 @@ FAILURES: dict[str, tuple[type[HandoffError], Callable[[Store], Any], Callable[[
     "damaged": (DamagedError, _damaged, lambda store, x: store.get(x), ["get damaged"]),
     "envelope": (
         EnvelopeError,
-        lambda store: {"__handoff__": 0, "kind": "stored"},
+        lambda store: {"__handoff__": 1, "kind": "stored"},
         lambda store, x: store.get(x),
         ["get envelope"],
     ),
@@ -464,7 +464,7 @@ def test_what_fails_is_a_line(lines: Any, store: Store) -> None:
         lambda: store.get(stored[0]),
         lambda: store.get_many(stored),
         lambda: store.get_many(stored[:2]),
-        lambda: store.get({"__handoff__": 0}),
+        lambda: store.get({"__handoff__": 1}),
         lambda: store.put(object(), AT),
     ):
         with pytest.raises(HandoffError):
@@ -474,8 +474,8 @@ def test_what_fails_is_a_line(lines: Any, store: Store) -> None:
         f"deleted {folder}/item=0/return_value, T s",
         f"not deleted {folder}/item=0/return_value: missing, T s",
         f"not loaded {folder}/item=0/return_value: missing, T s",
-        "loaded 2 handoffs: 36 bytes as SIZE bytes, failed: missing, damaged, T s",
-        "not loaded 2 handoffs: missing, damaged, T s",
+        "loaded 2 handoffs: 36 bytes as SIZE bytes, failed: damaged, missing, T s",
+        "not loaded 2 handoffs: damaged, missing, T s",
         "not loaded a value in a message: envelope, T s",
         f"not handed over {folder}/return_value: encode, T s",
     ] == [re.sub(r"as \d+ bytes", "as SIZE bytes", line).replace("2 bytes as", "36 bytes as") for line in lines()[1:]]

@@ -18,7 +18,18 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from handoff import Address, ConfigError, DamagedError, DependencyError, EncodeError, Inline, LimitError, Store, Stored
+from handoff import (
+    Address,
+    ConfigError,
+    DamagedError,
+    DependencyError,
+    EncodeError,
+    EnvelopeError,
+    Inline,
+    LimitError,
+    Store,
+    Stored,
+)
 from handoff.codecs import _parquet, _rows, header_of, table
 from handoff.codecs._reading import Reading
 from handoff.frames import columns, tables
@@ -102,6 +113,11 @@ DECIMAL = pa.Array.from_buffers(pa.decimal128(3, 0), 1, [None, pa.py_buffer((123
 ARROW_TEXT = pd.ArrowDtype(pa.string())
 REFUSED: dict[str, tuple[Any, str]] = {
     "our metadata": (pa.table({"a": [1]}).replace_schema_metadata({"handoff": "x"}), ""),
+    "a key like our checksum's": (pa.table({"a": [1]}).replace_schema_metadata({"x-handoff.crc32": "0" * 16}), ""),
+    "a value like our checksum": (
+        pa.table({"a": [1]}).replace_schema_metadata({"z": "handoff.crc32\x18\x10" + "0" * 16}),
+        "",
+    ),
     "Arrow's metadata": (pa.table({"a": [1]}).replace_schema_metadata({"ARROW:schema": "x"}), ""),
     "rows without columns": (pa.table({"a": [1]}).select([]), "columns"),
     "decimals beyond their precision": (pa.table({"ok": [1], "bad": DECIMAL}), "bad"),
@@ -407,9 +423,14 @@ def test_a_parquet_file_of_another_is_damage(store: Store) -> None:
             table.decode(Source(bytes(bad)), reading)
     with pytest.raises(DamagedError, match="cannot be read"):
         table.decode(Source(torn), reading._replace(type=pl.DataFrame))
-    for name in ("numpy.ndarray", "list"):
-        with pytest.raises(DamagedError, match=f"a {name} was recorded"):
-            table.decode(Source(good), reading._replace(name=name))
+    with pytest.raises(DamagedError, match="a list was recorded"):
+        table.decode(Source(good), reading._replace(name="list"))
+    by_address = reading._replace(name="numpy.ndarray", header=header_of(Source(good)))
+    with pytest.raises(DamagedError, match=r"a numpy\.ndarray was recorded"):
+        table.decode(Source(good), by_address)
+    for vouched in (by_address._replace(header=None), by_address._replace(is_known=True)):
+        with pytest.raises(EnvelopeError, match=r"of a newer dag-handoff .*\. Upgrade"):
+            table.decode(Source(good), vouched)
 
 
 def test_a_text_told_once_and_meant_often_is_measured() -> None:

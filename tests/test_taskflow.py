@@ -210,8 +210,8 @@ def test_arguments_that_are_a_result_open_it(here: Store, monkeypatch: pytest.Mo
 def test_an_envelope_in_place_of_arguments_is_refused(here: Store, monkeypatch: pytest.MonkeyPatch) -> None:
     """A function that would be called with the entries of an envelope says so, also where Airflow has dropped them."""
     with pytest.raises(EnvelopeError, match="in place of the task's keyword arguments"):
-        returned(1, monkeypatch, op_kwargs={"__handoff__": 0})
-    for call in (lambda f: f(__handoff__=0), lambda f: f("kind", "__handoff__")):
+        returned(1, monkeypatch, op_kwargs={"__handoff__": 1})
+    for call in (lambda f: f(__handoff__=1), lambda f: f("kind", "__handoff__")):
         with pytest.raises(EnvelopeError, match="entries of an envelope, in place of arguments"):
             call(offload(lambda *args, **kwargs: None))
 
@@ -241,7 +241,7 @@ def test_an_envelope_that_is_returned_is_a_handoff(here: Store, monkeypatch: pyt
     assert sent == returned(sent, monkeypatch)
     assert [sent, {"a": sent}] == returned([sent, {"a": sent}], monkeypatch)
     assert {"a": sent, "b": 1} == returned({"a": sent, "b": 1}, monkeypatch, multiple_outputs=True, limit=1000)
-    like = {"__handoff__": 0}
+    like = {"__handoff__": 1}
     assert [like] == here.get(returned([like], monkeypatch))
     assert like == here.get(returned(like, monkeypatch))
 
@@ -449,7 +449,7 @@ def test_a_view_of_results_arrives_as_a_list(name: str, here: Store) -> None:
 
 def test_an_entry_of_an_envelope_is_refused(here: Store) -> None:
     """A task that was mapped over an envelope, in place of a list, says so."""
-    for given in (("__handoff__", 0), (("__handoff__", 0), 5), [[("__handoff__", 0)]]):
+    for given in (("__handoff__", 1), (("__handoff__", 1), 5), [[("__handoff__", 1)]]):
         with pytest.raises(EnvelopeError, match="mapped over the entries of an envelope"):
             offload(lambda x: x)(given)
     assert ("other", 0) == offload(lambda x: x)(("other", 0))

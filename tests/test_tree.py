@@ -22,8 +22,20 @@ import pytest
 from hypothesis import example, given
 from hypothesis import strategies as st
 
-from handoff import Address, DamagedError, DependencyError, EncodeError, Inline, LimitError, Store, Stored, artifact
-from handoff.codecs import Reading, _containers, tree
+from handoff import (
+    Address,
+    DamagedError,
+    DependencyError,
+    EncodeError,
+    EnvelopeError,
+    Inline,
+    LimitError,
+    Store,
+    Stored,
+    artifact,
+)
+from handoff.codecs import Reading, _containers, _scalars, tree
+from handoff.records import name_of
 from handoff.spool import Source
 from handoff.testing import same, values
 
@@ -38,7 +50,7 @@ EVERYTHING: list[Any] = [
     dt.datetime(2013, 1, 1, tzinfo=dt.timezone(dt.timedelta(microseconds=1), "odd")), PurePosixPath("//a/\udcff"), Path("a"),
     np.float32(1.5), np.float64("nan"), np.int8(-1), np.uint64(2**64 - 1), np.bool_(True), np.complex64(1j), np.float16(0.1),
     np.datetime64("2013-01-01T00", "h"), np.datetime64("NaT", "ns"), np.timedelta64(3, "s"), np.str_("a\0"), np.bytes_(b"a\0"),
-    {"__handoff__": 0}, {"__classname__": "x"}, 5.0, 1e300, "a" * 70_000,
+    {"__handoff__": 1}, {"__classname__": "x"}, 5.0, 1e300, "a" * 70_000,
 ]  # fmt: skip
 
 
@@ -250,7 +262,7 @@ def extension(code: int, content: bytes) -> bytes:
 
 PACK = msgspec.msgpack.encode
 NONSENSE = {
-    "unknown code": extension(99, b""),
+    "the code 0": extension(0, PACK([])),
     "a code of another library": extension(-5, b""),
     "tuple of no array": extension(_containers.TUPLE, PACK({})),
     "tuple of nothing": extension(_containers.TUPLE, b""),
@@ -263,6 +275,7 @@ NONSENSE = {
     "decimal in other digits": extension(9, "１".encode()),
     "uuid cut short": extension(10, b"x"),
     "uuid of unknown safety": extension(10, b"x" * 16 + b"\x09"),
+    "uuid with a tail": extension(10, b"x" * 16 + b"\x01\x01"),
     "date spelled otherwise": extension(11, b"20130101"),
     "no date": extension(11, b"2013-02-30"),
     "time that is a number": extension(12, PACK([1])),
@@ -273,6 +286,7 @@ NONSENSE = {
     "offset of a week": extension(13, PACK(["2013-01-01T00:00:00", 0, [7 * 86_400 * 10**6]])),
     "timedelta beyond its range": extension(14, PACK([10**12, 0, 0])),
     "path of no flavour": extension(15, PACK([9, "a"])),
+    "path of a flavour below all": extension(15, PACK([-1, "a"])),
     "complex cut short": extension(8, b"1234"),
     "text that is no UTF-8": extension(5, b"\xff"),
     "extension in a scalar": extension(15, PACK([0, msgspec.msgpack.Ext(6, b"")])),
@@ -296,12 +310,35 @@ def test_a_payload_that_was_not_written_here_is_damage(data: bytes) -> None:
         payload_of(data)
 
 
+@pytest.mark.parametrize(
+    "data",
+    [
+        *(extension(code, content) for code in (22, 127) for content in (b"", PACK([]), PACK(["Type", "member"]))),
+        extension(13, PACK(["2013-01-01T00:00:00", 0, {"arrow": "Europe/Berlin"}])),
+    ],
+)
+def test_what_only_a_newer_version_writes_asks_for_an_upgrade(data: bytes) -> None:
+    """An extension of an unknown code, and a zone of an unknown library, are no damage and no guess."""
+    with pytest.raises(EnvelopeError, match=r"of a newer dag-handoff than this one\. Upgrade"):
+        payload_of(data)
+
+
+@pytest.mark.parametrize(
+    ("value", "content"),
+    [(2**64, "010000000000000000"), (-(2**63) - 1, "ff7fffffffffffffff"), (-(2**71), "800000000000000000")],
+)
+def test_an_integer_beyond_64_bits_takes_no_more_bytes_than_it_needs(value: int, content: str) -> None:
+    """Two's complement has one shortest form, that of a power of two below zero too."""
+    assert msgspec.msgpack.Ext(6, bytes.fromhex(content)) == _scalars.pack(value)
+    assert value == _scalars.unpack(6, bytes.fromhex(content))
+
+
 @given(data=st.binary(max_size=200))
 def test_any_bytes_are_a_value_or_damage(data: bytes) -> None:
     """Whatever the payload, decoding gives a value that can be put again, or DamagedError or LimitError."""
     try:
         value = payload_of(b"\x91" + data)
-    except (DamagedError, LimitError):
+    except (DamagedError, LimitError, EnvelopeError):
         return
     assert type(value) is list
 
@@ -311,7 +348,7 @@ def test_any_extension_is_a_value_or_damage(code: int, content: bytes) -> None:
     """Whatever the content of an extension, decoding gives a value, or one of this library's errors."""
     try:
         payload_of(extension(code, content))
-    except (DamagedError, LimitError, DependencyError):
+    except (DamagedError, LimitError, DependencyError, EnvelopeError):
         return
 
 
@@ -423,3 +460,8 @@ def test_a_class_that_names_no_module_is_refused(store: Store) -> None:
     """A value of a class whose module is None is refused as any other that is not kept."""
     with pytest.raises(EncodeError):
         store.put(type("Nameless", (), {"__module__": None})(), ADDRESS)
+
+
+def test_a_boolean_of_numpy_has_one_name() -> None:
+    """What numpy 1 calls bool_ is recorded by the name that numpy 2 gives it, and is read by both."""
+    assert "numpy.bool" == name_of(type("bool_", (), {"__module__": "numpy"})) == name_of(np.bool_)

@@ -214,7 +214,11 @@ def cannot(who: str, remedy: str) -> Generator[None]:
 def _check(schema: Any, rows: int | None) -> None:
     if not schema.names and rows != 0:
         raise EncodeError("columns: a table that may have rows, without any column", remedy="Add one", path="columns")
-    if any(key.startswith((_parquet.OURS, b"ARROW:")) for key in schema.metadata or {}):
+    # What is like the name of the checksum would be taken for its place.
+    if any(
+        key.startswith((_parquet.OURS, b"ARROW:")) or _parquet.CHECK_KEY in key + b"\0" + text
+        for key, text in (schema.metadata or {}).items()
+    ):
         raise EncodeError("the value: a table with 'handoff' or 'ARROW:' in its metadata", remedy="Rename that key")
 
 

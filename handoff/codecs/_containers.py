@@ -18,7 +18,7 @@ from handoff import records
 from handoff.codecs import Nestable, _columns, _nested, _records, _scalars
 from handoff.codecs._scalars import Unencodable
 from handoff.config import DEEPEST
-from handoff.errors import LimitError
+from handoff.errors import LimitError, newer
 from handoff.records import CONTAINERS, LONGEST_NAME, Member, Record, kind_of, name_of
 from handoff.sizes import human_size
 
@@ -57,7 +57,8 @@ def decode(payload: bytes, limit: int) -> tuple[Any, bool]:
     """Decode what `encode`, or MessagePack alone, made, and tell whether records stand in it.
 
     Arguments: ``limit``, the most bytes that arrays and tables in it may weigh in memory. Raises: `LimitError`,
-    `DependencyError`, or any of the errors of msgspec and Python for bytes they cannot read.
+    `DependencyError`, `EnvelopeError` for what a newer version has, or any of the errors of msgspec and Python for
+    bytes they cannot read.
     """
     depth = 0
     left = limit
@@ -67,6 +68,8 @@ def decode(payload: bytes, limit: int) -> tuple[Any, bool]:
         nonlocal depth, left, holds_records
         if MAP < code < RECORD or code == _scalars.PENDULUM:
             return _scalars.unpack(code, bytes(content))
+        if code > _scalars.PENDULUM:
+            raise newer(f"the value holds an extension, {code},")
         # Counted here, because each extension is decoded by a call within a call.
         if depth == DEEPEST:
             raise too_deep()
@@ -272,7 +275,7 @@ def _unpack(code: int, nodes: Any) -> Any:
         found: Any = dict(zip(nodes[::2], nodes[1::2], strict=True))
         nodes = nodes[::2]
     else:
-        found = set(nodes) if code == SET else frozenset(nodes)
+        found = {SET: set, FROZENSET: frozenset}[code](nodes)
     if len(found) != len(nodes):
         raise ValueError(f"extension {code} holds an element twice")
     return found

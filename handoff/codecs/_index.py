@@ -12,7 +12,7 @@ from handoff.codecs._cells import Categories, Chunks, Intervals, Kind, Level, Ma
 from handoff.codecs._libraries import first_line, library
 from handoff.codecs._messages import Messages
 from handoff.codecs._objects import Objects, objects_of
-from handoff.errors import DamagedError, EncodeError
+from handoff.errors import DamagedError, EncodeError, newer
 
 #: The most bytes of labels that are noted in the metadata.
 _MOST = 16 * 1024**2
@@ -89,7 +89,7 @@ def kind_noted(note: list[Any], type_: Any) -> Kind:  # noqa: C901, PLR0911 - a 
         return make(categories, cells, kind_of(cells), rest[-1], is_ordered=rest[0] is True)
     if name == "objects":
         return Objects(*rest)
-    raise DamagedError(f"{name!r} is no kind of column")
+    raise newer(f"a column is of a kind, {name!r:.40},")
 
 
 # --- labels -----------------------------------------------------------------------------------------------------

@@ -29,9 +29,11 @@ from handoff.codecs._index import (
 )
 from handoff.codecs._libraries import first_line, library
 from handoff.codecs._rows import Rows, steps
-from handoff.errors import ConfigError, DamagedError, EncodeError, HandoffError
+from handoff.errors import ConfigError, DamagedError, EncodeError, HandoffError, newer
 
 _REMEDY = "Convert it to a type that is kept (docs/tables.md lists them), or hand it over as plain Python values"
+#: What may be noted of a frame.
+_NOTED = frozenset({"rows", "kinds", "index", "columns", "attrs", "unique"})
 _EXACT = 2**53  # a float holds each integer up to here
 # From here on, a table is taken apart while it becomes a frame.
 _LARGE = 64 * 1024**2
@@ -272,6 +274,8 @@ def _note(selection: Selection) -> dict[str, Any]:
     note = tree.load(base64.b64decode(selection.notes[PANDAS], validate=True))
     if not isinstance(note, dict):
         raise DamagedError("what was noted of the pandas frame is no dict")
+    if not note.keys() <= _NOTED:
+        raise newer("what was noted of the pandas frame is")
     return note
 
 

@@ -10,6 +10,7 @@ from collections.abc import Callable, Generator, Iterator, Sequence
 from functools import cache
 from typing import Any, Final, NamedTuple
 
+from handoff import artifact
 from handoff.artifact import Buffer, Header, Sink
 from handoff.codecs import _rows
 from handoff.codecs._libraries import first_line, library
@@ -25,13 +26,13 @@ OURS: Final = b"handoff"
 
 _HEADER_KEY = b"handoff"
 # Checksums of the whole file and of its footer, themselves taken as zeros: Parquet's own cover the pages alone.
-_CHECK_KEY = b"handoff.crc32"
+CHECK_KEY: Final = b"handoff.crc32"
 _UNSEALED = b"0" * 16
 _HALF = 8
 _BITS = 8
 _FEWEST = 64  # rows that are read at once
 _BUFFER = 256 * 1024  # bytes that are read or written at once, at the least
-_CHECK_FIELD = _CHECK_KEY + b"\x18\x10"  # in Thrift's compact protocol: the next field, text of sixteen bytes
+_CHECK_FIELD = CHECK_KEY + b"\x18\x10"  # in Thrift's compact protocol: the next field, text of sixteen bytes
 _END = struct.Struct("<I4s")  # the length of the footer, and the magic
 _one_at_a_time = threading.Lock()
 _OPTIONS: dict[str, Any] = {
@@ -115,7 +116,7 @@ def write(sink: Sink, rows: Rows, ruler: Ruler, header: Callable[[int], Header |
             writer.add_key_value_metadata(rows.notes)
         found = header(ruler.size)
         if found is not None:
-            writer.add_key_value_metadata({_HEADER_KEY: found.to_json(), _CHECK_KEY: _UNSEALED})
+            writer.add_key_value_metadata({_HEADER_KEY: found.to_json(), CHECK_KEY: _UNSEALED})
         stream.flush()
         sealing.hold()
         writer.close()
@@ -136,18 +137,18 @@ class Stamp(NamedTuple):
 
 
 def read_stamp(source: Source) -> Stamp:
-    """Read a file's footer, having checked it alone. Raises: `DamagedError`."""
+    """Read a file's footer, having checked it alone. Raises: `DamagedError`, `EnvelopeError`."""
     length, magic = _END.unpack(source.at(source.size - _END.size, _END.size)) if source.size >= _END.size else (0, b"")
     start = source.size - _END.size - length
     if magic != MAGIC or start < len(MAGIC):
         raise DamagedError("the Parquet file has no footer")
     footer = source.at(start, length)
     place = footer.rfind(_CHECK_FIELD) + len(_CHECK_FIELD)
-    if place < len(_CHECK_FIELD):
-        raise DamagedError("the Parquet file has no checksum of a handoff in its metadata")
-    check = footer[place : place + len(_UNSEALED)]
+    check = footer[place : place + len(_UNSEALED)] if place >= len(_CHECK_FIELD) else b""
     if check[_HALF:] != _sum(_with(footer, place, _UNSEALED)):
-        raise DamagedError("the footer of the Parquet file does not match its checksum")
+        # A newer version may have other checksums; that it is one stands where it always does.
+        artifact.check_version(footer)
+        raise DamagedError("the footer of the Parquet file has no checksum of a handoff that it matches")
     header = Header.from_json((_open(source).metadata.metadata or {}).get(_HEADER_KEY, b""))
     return Stamp(header, check, start + place)
 

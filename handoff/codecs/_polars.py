@@ -12,7 +12,7 @@ from handoff.codecs import _arrow, _parquet, tree
 from handoff.codecs._arrow import POLARS, Selection
 from handoff.codecs._libraries import first_line, library
 from handoff.codecs._rows import Rows, frugal_pool, steps
-from handoff.errors import ConfigError, DamagedError, EncodeError, HandoffError
+from handoff.errors import ConfigError, DamagedError, EncodeError, HandoffError, newer
 
 _PLAIN = frozenset(
     [
@@ -132,9 +132,13 @@ def _note(selection: Selection) -> dict[str, Any]:
     try:
         note = tree.load(base64.b64decode(selection.notes[POLARS], validate=True))
         found: dict[str, Any] = {"types": note["types"], "rows": int(note["rows"])}
+        if note.keys() != found.keys():
+            raise newer("what was noted of the Polars frame is")
         if len(found["types"]) == len(selection.stored.schema.names):
             return found
-    except (LookupError, TypeError, ValueError) as error:
+    except HandoffError:
+        raise
+    except (AttributeError, LookupError, TypeError, ValueError) as error:
         raise DamagedError(f"what was noted of the Polars frame cannot be read: {first_line(error)}") from None
     raise DamagedError("what was noted of the Polars frame is of another table")
 
@@ -239,7 +243,7 @@ def _type_noted(noted: list[Any], *, carried: bool = False) -> Any:
     if carried and name in _AS_TEXT:
         return polars.String
     if name not in {*_PLAIN, *_AS_TEXT, "Datetime", "Duration", "Decimal", "Struct", "List", "Array"}:
-        raise DamagedError(f"{name!r} is no type of Polars")
+        raise newer(f"a column is of a type, {name!r:.40},")
     kind = getattr(polars, name, None)
     if kind is None:
         raise ConfigError(f"this Polars has no {name}", remedy="Upgrade it where the table is read")

@@ -31,8 +31,8 @@ _COMPLEX = struct.Struct(">dd")
 # The caller's own context could write another exponent letter, or read nonsense as NaN.
 _DECIMALS = decimal.Context(capitals=1, traps=[decimal.InvalidOperation])
 _DTYPE = re.compile(r"\A[<>|](?:b1|[iu][1248]|f[248]|c8|c16|[mM]8(?:\[[0-9]*[A-Za-z]+\])?)\Z")
-_PATHS: tuple[type[PurePath], ...] = (PurePosixPath, PosixPath, PureWindowsPath)
-_SAFETY = (SafeUUID.unknown, SafeUUID.safe, SafeUUID.unsafe)
+_PATHS: dict[type[PurePath], int] = {PurePosixPath: 0, PosixPath: 1, PureWindowsPath: 2}
+_SAFETY = {SafeUUID.unknown: b"", SafeUUID.safe: b"\1", SafeUUID.unsafe: b"\2"}
 
 _dump = msgspec.msgpack.Encoder().encode
 
@@ -68,7 +68,7 @@ def unpack(code: int, content: bytes) -> Any:
 def _pack_int(value: int) -> Any:
     if _LEAST_INT <= value <= _MOST_INT:
         return value
-    return Ext(INT, value.to_bytes(value.bit_length() // 8 + 1, "big", signed=True))
+    return Ext(INT, value.to_bytes((value if value > 0 else ~value).bit_length() // 8 + 1, "big", signed=True))
 
 
 def _pack_text(value: str) -> Any:
@@ -86,12 +86,11 @@ def _unpack_text(content: bytes) -> str:
 
 
 def _pack_uuid(value: UUID) -> Ext:
-    safety = _SAFETY.index(value.is_safe)
-    return Ext(UUID_, value.bytes + (bytes([safety]) if safety else b""))
+    return Ext(UUID_, value.bytes + _SAFETY[value.is_safe])
 
 
 def _unpack_uuid(content: bytes) -> UUID:
-    return UUID(bytes=content[:16], is_safe=_SAFETY[content[16] if content[16:] else 0])
+    return UUID(bytes=content[:16], is_safe=dict(zip(_SAFETY.values(), _SAFETY, strict=True))[content[16:]])
 
 
 def _unpack_decimal(content: bytes) -> Any:
@@ -142,7 +141,7 @@ def _pack_pendulum(place: int, value: Any) -> Ext:
 
 def _unpack_pendulum(content: bytes) -> Any:
     place, text, *more = _load(content)
-    kind = _pendulum.KINDS[place][1]
+    kind = dict(enumerate(_pendulum.KINDS))[place][1]
     plain = _same_text(kind.fromisoformat, kind.isoformat, text)
     fold_and_zone = {"fold": more[0], "tzinfo": _zones.zone_of(more[1])} if more else {}
     return _pendulum.make(place, plain, **fold_and_zone)
@@ -153,12 +152,12 @@ def _pack_path(value: PurePath) -> Ext:
         type(value)(str(value)).parts != value.parts
     ):  # Python 3.11 writes some Windows paths so that they read otherwise
         raise Unencodable(f"the path {value!r}, which its own text does not give back", "Normalize it")
-    return Ext(PATH, _dump([_PATHS.index(type(value)), _pack_text(str(value))]))
+    return Ext(PATH, _dump([_PATHS[type(value)], _pack_text(str(value))]))
 
 
 def _unpack_path(content: bytes) -> Any:
     flavour, text = _load(content)
-    return _PATHS[flavour](text)
+    return dict(zip(_PATHS.values(), _PATHS, strict=True))[flavour](text)
 
 
 def _pack_numpy(value: Any) -> Ext:

@@ -9,7 +9,7 @@ import zoneinfo
 from importlib import import_module
 from typing import Any
 
-from handoff.errors import DependencyError
+from handoff.errors import DependencyError, newer
 from handoff.records import name_of
 
 _MICROSECOND, _SECOND = dt.timedelta(microseconds=1), dt.timedelta(seconds=1)
@@ -45,6 +45,8 @@ def zone_of(found: Any) -> dt.tzinfo | None:
         return None
     if isinstance(found, dict):
         ((owner, found),) = found.items()
+        if owner not in _OWNERS:
+            raise newer(f"the value holds a time zone, of {owner!r:.40},")
         return _OWNERS[owner](found)
     if isinstance(found, list):
         offset, *name = found

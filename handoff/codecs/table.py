@@ -17,7 +17,7 @@ from handoff.codecs._libraries import library
 from handoff.codecs._reading import Reading
 from handoff.codecs._rows import Rows, Ruler, least_size
 from handoff.config import INLINE_SIZE
-from handoff.errors import ConfigError, DamagedError, EncodeError
+from handoff.errors import ConfigError, DamagedError, EncodeError, newer
 from handoff.records import name_of
 from handoff.spool import Source
 
@@ -112,6 +112,8 @@ def decode(source: Source, reading: Reading) -> Any:
     """
     form = _form(reading.type) or reading.name
     convert = _CONVERT.get(form)
+    if reading.name not in _CONVERT and (reading.is_known or reading.header is None):
+        raise newer(f"the table is of a type, {reading.name!r:.40},")
     if convert is None or reading.name not in _CONVERT or reading.name == _ROWS:
         raise DamagedError(f"a {reading.name} was recorded, and the artifact is a table")
     stored = (_parquet.Parquet if source.at(0, 4) == _parquet.MAGIC else _ipc.Ipc)(source, reading)

@@ -126,6 +126,7 @@ def name_of(kind: type) -> str:
     """Name a type by its package and name, which stay when a library moves its modules."""
     package = _UNUSUAL.sub("", str(kind.__module__).partition(".")[0])
     name = kind.__qualname__ if package == "builtins" else f"{package}.{kind.__qualname__}"
+    name = "numpy.bool" if name == "numpy.bool_" else name  # which it was before numpy 2
     return name if len(name) <= LONGEST_NAME and name.isprintable() else repr(name)[1:LONGEST_NAME]
 
 

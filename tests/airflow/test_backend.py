@@ -49,7 +49,7 @@ DAGS_FOLDER = Path(__file__).parent / "dags_backend"
 AT = Address("d", "r", "t")
 LARGE = [(n, Decimal(n) / 8) for n in range(20_000)]
 MALFORMED: list[Any] = [
-    {"__handoff__": 0}, {"__handoff__": 7, "kind": "stored"}, [{"__handoff__": None}, 1], {"a": {"__handoff__": 0, "kind": "inline"}},
+    {"__handoff__": 1}, {"__handoff__": 7, "kind": "stored"}, [{"__handoff__": None}, 1], {"a": {"__handoff__": 1, "kind": "inline"}},
 ]  # fmt: skip
 
 

@@ -64,7 +64,7 @@ def test_the_sensor_waits_for_what_can_be_read(example: Any, warehouse: sqlite3.
     assert not sensor.poke({})
     write(store.put((1, 2), AT).to_json())  # in the row itself
     assert sensor.poke({})
-    write({"__handoff__": 0, "kind": "stored"})
+    write({"__handoff__": 1, "kind": "stored"})
     with pytest.raises(EnvelopeError):
         sensor.poke({})
     warehouse.execute("DELETE FROM handoffs")

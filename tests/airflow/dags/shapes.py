@@ -18,7 +18,7 @@ SMALL = {"n": 1, "names": ["a", "b"], "share": 0.25}
 # Values at the edge of what travels plain; a text of XCom cannot be told from JSON by its looks.
 EDGES: list[Any] = [
     0, -(2**63), 2**63 - 1, 2**63, 0.25, 5.0, -0.0, 0.1 + 0.2, 54.36484838692596, 1e-5, 1e15 - 0.5, 1e16, 1e300, float("nan"), float("inf"), "", "text",
-    "é\u2028", "a\0b", "\ud800", '{"__handoff__": 0}', True, False, [], {}, [5.0, -0.0, 1e15, 1e16, 54.36484838692596], {"b": 1, "a": {"c": [None]}},
+    "é\u2028", "a\0b", "\ud800", '{"__handoff__": 1}', True, False, [], {}, [5.0, -0.0, 1e15, 1e16, 54.36484838692596], {"b": 1, "a": {"c": [None]}},
     {"__classname__": "x"}, {"__type": 1}, {"__var": {}}, {1: 2}, (1, (2, [3])), {1}, b"\0", Decimal("1.10"), 2**200, dt.time(1, fold=1), [[[[1]]]],
 ]  # fmt: skip
 
