@@ -87,6 +87,7 @@ CASES = (
     Case("200 MB of bytes", "bytes", 2 * 10**8, 2 * 10**8, 10**6),
     Case("model file of 100 MB", "file", 10**8, 10**8, 10**6),
 )
+OTHERS = tuple(name for name in ALL if name != OURS)
 GROWING = "floats"
 GROWTH = tuple(10**power for power in range(3, 10))
 SMOKE_GROWTH = (10**3, 10**5)
@@ -157,6 +158,9 @@ def parse_arguments() -> argparse.Namespace:
         help="only the values with one of these in their name, as in: --only flights ints; growth is one, too",
     )
     parser.add_argument(
+        "--beside", nargs="+", choices=OTHERS, default=OTHERS, metavar="NAME", help=f"some of: {', '.join(OTHERS)}"
+    )
+    parser.add_argument(
         "--airflow",
         metavar="PYTHON",
         default=sys.executable if find_spec("airflow") else "",
@@ -180,10 +184,10 @@ def measure(asked: argparse.Namespace) -> tuple[list[Line], list[Line]]:
     if asked.smoke:
         cases = [case._replace(title=f"{case.title} (smoke)", size=case.smoke, bytes=case.smoke) for case in cases]
     with arguments.progress() as progress, arguments.working_folder(asked.folder) as folder:
-        total = len(cases) * len(ALL) + len(growing) * len(IN_GROWTH)
-        with _Bench(asked, folder, progress, total) as bench:
-            lines = [line for case in cases for line in bench.case(case, ALL)]
-            return lines, [line for case in growing for line in bench.case(case, IN_GROWTH)]
+        everybody, some = ([name for name in who if name in (OURS, *asked.beside)] for who in (ALL, IN_GROWTH))
+        with _Bench(asked, folder, progress, len(cases) * len(everybody) + len(growing) * len(some)) as bench:
+            lines = [line for case in cases for line in bench.case(case, everybody)]
+            return lines, [line for case in growing for line in bench.case(case, some)]
 
 
 def _is_wanted(title: str, only: list[str]) -> bool:

@@ -218,6 +218,7 @@ def _in_one(turn: Turn, wholes: dict[str, rivals.Whole], value: Any) -> Done:
 def _coded(turn: Turn, codec: rivals.Codec, places: dict[str, rivals.Place], value: Any) -> Done:
     encode, data = _repeated(turn.times, lambda _: codec.encode(value))
     size, decode, same = kinds.size_of(value), None, None
+    held = 0 if data is value else len(data)
     done = Done(encode=encode.seconds, size=size)
     for name, one in places.items():
         root = turn.roots[name]
@@ -236,8 +237,8 @@ def _coded(turn: Turn, codec: rivals.Codec, places: dict[str, rivals.Place], val
             put=encode.seconds + write.seconds,
             get=read.seconds + decode.seconds,
             # The bytes are held while they are written, and while they are decoded.
-            put_peak=max(encode.peak, write.peak + len(data)),
-            get_peak=max(read.peak, decode.peak + len(data) - size, 0),
+            put_peak=max(encode.peak, write.peak + held),
+            get_peak=max(0, max(read.peak, decode.peak + held) - size),
             stored=len(data),
             same=same,
         )
