@@ -102,8 +102,10 @@ def tests(session: nox.Session) -> None:
     if session.python == sys.executable:
         session.run("coverage", "erase")
         which = ["--cov", "--cov-report=term"]
-    # The blocks of a page build on each other: a file stays with one worker.
-    session.run("pytest", "-n", "2", "--dist=loadfile", *which, *session.posargs, env=azurite(session))
+    # The blocks of a page build on each other: a file stays with one worker. Those of few tests are the longest: in
+    # the order of their names they are not the last.
+    workers = ["-n", "2", "--dist=loadfile", "--no-loadscope-reorder"]
+    session.run("pytest", *workers, *which, *session.posargs, env=azurite(session))
 
 
 @nox.session
