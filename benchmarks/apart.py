@@ -91,9 +91,14 @@ def main() -> None:
     try:
         outcome = _perform(task)
     except Exception as error:  # noqa: BLE001 - whatever a contender raises is what came of it
-        text = str(error).strip().partition("\n")[0]
-        outcome = Outcome(error=f"{type(error).__name__}: {text}"[:200])
+        outcome = Outcome(error=in_a_line(error))
     Path(task.folder, "outcome.json").write_bytes(msgspec.json.encode(outcome))
+
+
+def in_a_line(error: Exception) -> str:
+    """Say in a line what a contender raised."""
+    text = str(error).strip().partition("\n")[0]
+    return f"{type(error).__name__}: {text}"[:200]
 
 
 def _perform(task: Task) -> Outcome:
@@ -109,9 +114,9 @@ def _perform(task: Task) -> Outcome:
     reference = folder / "reference.json"
     if task.act == PUT:
         value = kind.make(task.size, folder)
-        already = _stored(task.root)
+        already = stored(task.root)
         outcome, given = measured(lambda: acting.put(value))
-        outcome.size, outcome.stored = kinds.size_of(value), _stored(task.root) - already
+        outcome.size, outcome.stored = kinds.size_of(value), stored(task.root) - already
         reference.write_bytes(msgspec.json.encode(given))
     else:
         given = msgspec.json.decode(reference.read_bytes())
@@ -163,7 +168,8 @@ def _status(name: str) -> int:
     raise OSError(f"no {name} in /proc/self/status")
 
 
-def _stored(root: str) -> int:
+def stored(root: str) -> int:
+    """Give the bytes at rest in a folder."""
     if "://" in root:
         return 0
     return sum(path.stat().st_size for path in Path(root).rglob("*") if path.is_file())

@@ -60,9 +60,9 @@ def add_common(parser: argparse.ArgumentParser, *, draws: bool = True) -> None:
     parser.add_argument("--smoke", action="store_true", help="small values, once, to see that it runs")
 
 
-def console() -> Console:
+def console(width: int = WIDTH) -> Console:
     """Give the console to print on: as wide as a page where it is none."""
-    return Console() if sys.stdout.isatty() else Console(width=WIDTH)
+    return Console() if sys.stdout.isatty() else Console(width=width)
 
 
 @contextlib.contextmanager

@@ -161,6 +161,10 @@ def _load_file(path: Path) -> Path:
     return own
 
 
+def _save_bytes(value: bytes, path: Path) -> None:
+    path.write_bytes(value)
+
+
 MSGPACK = Way(_save_msgpack, _load_msgpack)
 RECORDS = Way(_save_msgpack, _load_flights)
 PICKLE = Way(_save_pickle, _load_pickle)
@@ -171,4 +175,5 @@ TABLE = Way(_save_table, _load_table)
 POLARS = Way(_save_polars, _load_polars)
 STREAM = Way(_save_batches, _load_batches)
 ARRAY = Way(_save_array, _load_array)
+BYTES = Way(_save_bytes, Path.read_bytes)
 FILE = Way(shutil.copyfile, _load_file)

@@ -33,6 +33,10 @@ LINES = {
     "floats": (by_hand.ARRAY, "np.save"),
     "small ints": (by_hand.ARRAY, "np.save"),
     "file": (by_hand.FILE, "shutil"),
+    "small": (by_hand.MSGPACK, "msgspec + zstd"),
+    "config": (by_hand.MSGPACK, "msgspec + zstd"),
+    "nested": (by_hand.MSGPACK, "msgspec + zstd"),
+    "bytes": (by_hand.BYTES, "write_bytes"),
 }
 FRAMES = ("flights", "mixed", "numbers", "text")
 PLAIN = "plain dicts: records are refused"

@@ -20,6 +20,7 @@ WORDS = 10_000
 WORD = 24  # bytes of a word on average
 _NUMBER = 8
 _VIEW, _IN_VIEW = 16, 12  # bytes that a text takes beside its own in Polars, and the most that stand there
+_SOURCE, _ORDER = 308, 385  # bytes of one as JSON
 _TEXT = WORD + 8 + 8  # a word, a number behind it, and where it starts
 
 
@@ -43,9 +44,7 @@ def size_of(value: Any) -> int:
         return sum(map(_size_of_column, value.get_columns()))
     if package == "numpy" or hasattr(value, "nbytes"):
         return int(value.nbytes)
-    if isinstance(value, list):
-        return sys.getsizeof(value) + len(value) * _size_of_records(value[:1_000])
-    return 0
+    return _size_of_plain(value)
 
 
 def consumed(value: Any) -> Any:
@@ -119,6 +118,53 @@ def _small_ints(size: int, _: Path) -> Any:
     return _rng().integers(0, 100, size // _NUMBER)
 
 
+def _config(size: int, _: Path) -> Any:
+    """Give settings as a file of them holds: texts, switches and numbers, a few levels deep."""
+    chance = random.Random(SEED)
+    return {
+        "version": 3,
+        "sources": [
+            {
+                "name": f"source_{n:03}",
+                "path": f"s3://landing/source_{n:03}/{{{{ ds }}}}/*.parquet",
+                "enabled": chance.random() < 0.9,
+                "schedule": f"{chance.randrange(60)} {chance.randrange(24)} * * *",
+                "limits": {"rows": chance.randrange(10**6), "share": round(chance.random(), 4), "retries": 3},
+                "columns": [f"column_{chance.randrange(100)}" for _ in range(8)],
+                "owner": None,
+            }
+            for n in range(max(1, size // _SOURCE))
+        ],
+    }
+
+
+def _nested(size: int, _: Path) -> Any:
+    """Give what an API answers: orders with their lines, nested, of about so many bytes as JSON."""
+    chance = random.Random(SEED)
+    return {
+        "page": 1,
+        "orders": [
+            {
+                "id": n,
+                "customer": {"name": f"customer {chance.randrange(10**5)}", "tags": ["new", "retail"][: n % 3]},
+                "total": round(chance.random() * 1_000, 2),
+                "paid": chance.random() < 0.8,
+                "note": None if n % 5 else "left at the door, please call before",
+                "lines": [
+                    {"sku": f"A-{chance.randrange(10**6):06}", "count": chance.randrange(9), "price": chance.random()}
+                    for _ in range(4)
+                ],
+            }
+            for n in range(max(1, size // _ORDER))
+        ],
+    }
+
+
+def _bytes(size: int, _: Path) -> Any:
+    chance = random.Random(SEED)
+    return b"".join(chance.randbytes(min(SMALL, size - start)) for start in range(0, size, SMALL))
+
+
 def _file(size: int, folder: Path) -> Any:
     path, rng = folder / "made.bin", random.Random(SEED)
     with path.open("wb") as file:
@@ -170,6 +216,24 @@ def _size_of_column(column: Any) -> int:
     return int(_VIEW * len(column) + (lengths.filter(lengths > _IN_VIEW).sum() or 0))
 
 
+def _size_of_plain(value: Any) -> int:
+    if isinstance(value, bytes):
+        return len(value)
+    if isinstance(value, dict):
+        return _size_of_tree(value)
+    if isinstance(value, list):
+        return sys.getsizeof(value) + len(value) * _size_of_records(value[:1_000])
+    return 0
+
+
+def _size_of_tree(value: Any) -> int:
+    """Give the bytes of dicts, lists and what they hold; what stands there more than once counts each time."""
+    own = sys.getsizeof(value) if value is not None else 0
+    if isinstance(value, dict):
+        return own + sum(map(_size_of_tree, value)) + sum(map(_size_of_tree, value.values()))
+    return own + sum(map(_size_of_tree, value)) if isinstance(value, list) else own
+
+
 def _size_of_records(values: list[Any]) -> int:
     """Give the bytes of a record on average: its own, its fields and what they hold, common objects aside."""
     fields = [value if isinstance(value, dict) else vars(value) for value in values]
@@ -190,4 +254,8 @@ KINDS = {
     "floats": Kind("float array", _floats),
     "small ints": Kind("small-int array", _small_ints),
     "file": Kind("file", _file),
+    "small": Kind("small dict", lambda *_: workloads.small()),
+    "config": Kind("config", _config, few=1_000),
+    "nested": Kind("nested JSON", _nested, few=10_000),
+    "bytes": Kind("bytes", _bytes),
 }

@@ -11,10 +11,11 @@ import matplotlib as mpl
 from matplotlib import pyplot as plt
 from matplotlib.ticker import FuncFormatter, NullLocator
 
-from benchmarks import memory, results
+from benchmarks import memory, report, results, standings
 from benchmarks.apart import GET, PUT
 from benchmarks.contenders import BY_HAND, OURS
 from benchmarks.kinds import KINDS
+from benchmarks.rivals import FLOORS, S3
 from handoff.sizes import human_size
 
 # Each of these stands out from white and from black alike.
@@ -41,6 +42,7 @@ STYLE: dict[Any, Any] = {
     "xtick.color": GREY,
     "ytick.color": GREY,
 }
+ROOTS = tuple(standings.ROOTS)
 LEAST = memory.MIB  # below it all is the same, and a logarithm has no zero
 
 
@@ -94,6 +96,86 @@ def draw_values(run: results.Run, path: Path) -> None:
         axes[-1][1].set_xlabel("bytes at rest, by hand = 1")
         figure.tight_layout()
         _save(figure, path)
+
+
+def draw_peers(run: standings.Run, path: Path) -> None:
+    """Draw time over the floor's on each root, and bytes at rest over ours: a row for each value."""
+    cases = [
+        (case, [line for line in found.values() if line.put], {root: standings.floor_of(found, root) for root in ROOTS})
+        for case, found in standings.by_case(run.lines)
+    ]
+    heights = [len(lines) for _, lines, _ in cases]
+    with mpl.rc_context(STYLE):
+        size = (9, 1.5 + 0.55 * len(cases) + 0.19 * sum(heights))
+        figure, axes = plt.subplots(len(cases), 3, figsize=size, sharex="col", squeeze=False, height_ratios=heights)
+        for row, (case, lines, floors) in zip(axes, cases, strict=True):
+            for panel, root in zip(row, ROOTS, strict=False):
+                _draw_places(panel, lines, floors[root], root)
+            _draw_rest(row[2], lines)
+            names = [line.name + " (lossy)" * line.is_lossy for line in lines]
+            for place, panel in enumerate(row):
+                panel.set_yticks(range(len(lines)), [] if place else names)
+                panel.set_ylim(len(lines) - 0.5, -0.5)
+            row[0].set_title(case, loc="left")
+        for panel, root in zip(axes[-1], ROOTS, strict=False):
+            panel.set_xlabel(f"put and get, {standings.ROOTS[root]}:\ntime over the raw client's")
+        axes[-1][2].set_xlabel("bytes at rest,\nhandoff = 1")
+        figure.tight_layout()
+        _save(figure, path)
+
+
+def draw_growth(run: standings.Run, path: Path) -> None:
+    """Draw the time of put and get on S3 over size, one kind, a curve for each contender."""
+    cases = list(dict.fromkeys(line.case for line in run.growth))
+    with mpl.rc_context(STYLE):
+        figure, panel = plt.subplots(figsize=(8, 4.2))
+        for number, who in enumerate(dict.fromkeys(line.contender for line in run.growth)):
+            lines = [line for line in run.growth if line.contender == who and line.took_part(S3)]
+            panel.plot(
+                [cases.index(line.case) for line in lines],
+                [line.middle(S3) for line in lines],
+                color=COLOURS.get(who, GREY),
+                ls="-" if who in COLOURS else (0, (1 + number, 1 + number // 2)),
+                marker="osv^Dx"[number % 6],
+                ms=4,
+                lw=1.4,
+                label=lines[0].name if lines else who,
+            )
+        panel.set_xticks(range(len(cases)), cases)
+        panel.set_yscale("log")
+        panel.yaxis.set_minor_locator(NullLocator())
+        panel.yaxis.set_major_formatter(FuncFormatter(lambda value, _: report.seconds(value).replace(".0", "")))
+        panel.set_xlabel("floats: size of the array")
+        panel.set_ylabel("put and get on S3")
+        panel.grid(visible=True)
+        panel.legend(loc="upper left")
+        figure.tight_layout()
+        _save(figure, path)
+
+
+def _draw_places(panel: Any, lines: list[standings.Line], floor: standings.Line | None, root: str) -> None:
+    for place, line in enumerate(lines):
+        if floor and line.took_part(root):
+            found = standings.ratios(line, floor, root)
+            low, high = results.quartiles(found)
+            colour = ORANGE if line.contender in FLOORS else COLOURS[OURS] if line.contender == OURS else GREY
+            panel.plot([low, high], [place, place], color=colour, lw=2, alpha=0.6)
+            filled = "none" if line.is_lossy else colour
+            panel.plot(statistics.median(found), place, "o", color=colour, mfc=filled, ms=5)
+    panel.axvline(1, color=GREY, lw=1)
+    panel.set_xscale("log")
+    panel.xaxis.set_major_formatter(FuncFormatter(lambda ratio, _: f"{ratio:g}"))
+    panel.grid(visible=True, axis="x")
+
+
+def _draw_rest(panel: Any, lines: list[standings.Line]) -> None:
+    ours = next((line.stored for line in lines if line.contender == OURS), 0)
+    for place, line in enumerate(lines):
+        share = line.stored / ours if ours else 0
+        panel.barh(place, share, color=COLOURS[OURS] if line.contender == OURS else GREY, height=0.5, alpha=0.8)
+        panel.text(share, place, f" {human_size(line.stored)}", va="center", fontsize=7)
+    panel.spines["left"].set_visible(False)
+    panel.margins(x=0.4)
 
 
 def _draw_curves(panel: Any, cells: Iterable[memory.Cell]) -> None:

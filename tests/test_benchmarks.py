@@ -50,6 +50,51 @@ def test_values_are_put_and_got_by_all(tmp_path: Path) -> None:
     assert ["figures.json", "values.svg"] == sorted(path.name for path in tmp_path.iterdir())
 
 
+def test_peers_take_turns_on_a_folder_and_on_s3(tmp_path: Path) -> None:
+    """Every peer that is installed gives back what it was given, on both roots; the others are named, and why."""
+    beside = ("by hand", "S3 + pickle + gzip", "Airflow XCom", "Prefect json", "boto3 alone", "obstore alone")
+    options = ("--only", "config", "--airflow", "", "--prefect", "", "--beside", *beside)
+    printed, found = run("benchmarks.peers", tmp_path, *options)
+    lines = {line["contender"]: line for line in found["lines"]}
+    assert {"handoff", *beside} == set(lines)
+    assert {"not run: no Airflow here, see --airflow"} == set(lines["Airflow XCom"]["errors"].values())
+    assert {"not run: no Prefect here, see --prefect"} == set(lines["Prefect json"]["errors"].values())
+    assert set(lines["obstore alone"]["errors"].values()) <= {"not run: obstore is not installed"}
+    for name in ("handoff", "by hand", "S3 + pickle + gzip"):
+        assert {"local": True, "s3": True} == lines[name]["same"]
+        assert {"put": {"PUT": 1}, "get": {"GET": 1}} == lines[name]["requests"]
+    assert {"s3": True} == lines["boto3 alone"]["same"]
+    assert "boto3 alone, local folder: not run: it speaks to S3 alone" in printed
+    assert ["figures.json"] == sorted(path.name for path in tmp_path.iterdir())
+
+
+def test_who_is_lossy_or_ahead_is_told(tmp_path: Path) -> None:
+    """A peer that alters its value is marked and is no rival; one that is ahead of us is named; others are not first."""
+    line = {"case": "a value", "size": 9, "stored": 5, "same": {"s3": True}}
+    lines = [
+        {**line, "contender": "handoff", "put": {"s3": [3.0, 3.0]}, "get": {"s3": [1.0, 1.0]}},
+        {**line, "contender": "joblib", "put": {"s3": [1.0, 1.0]}, "get": {"s3": [1.0, 1.0]}, "stored": 10},
+        {**line, "contender": "Prefect json", "put": {"s3": [0.1]}, "get": {"s3": [0.1]}, "same": {"s3": False}},
+        {**line, "contender": "boto3 alone", "put": {"s3": [0.5, 1.5]}, "get": {"s3": [0.5, 0.5]}},
+    ]
+    for one in lines:
+        one |= {f"{act}_peak": {"s3": [0] * len(one[act]["s3"])} for act in ("put", "get")}
+    file = tmp_path / "figures.json"
+    file.write_text(
+        json.dumps(
+            {"machine": {"system": "s", "cores": 1, "python": "3"}, "versions": {}, "lines": lines, "growth": lines}
+        )
+    )
+    plot = tmp_path / "peers.svg"
+    command = [sys.executable, "-m", "benchmarks.peers", "--show", str(file), "--markdown", "--plot", str(plot)]
+    done = subprocess.run(command, capture_output=True, text=True, check=True, cwd=Path(__file__).parent.parent)
+    assert "| **handoff** |  |  |  |  |  | 3.0 s | 1.0 s | 3.00 | 2.50 – 3.50 | 5 bytes | identical |" in done.stdout
+    assert "- a value, S3: 3.00 of boto3 alone; BEHIND joblib (2.00 of its time, 0.50 of its bytes)" in done.stdout
+    assert "- a value, Prefect json: LOSSY" in done.stdout
+    for drawn in (plot, tmp_path / "peers-growth.svg"):
+        assert "svg" in ET.parse(drawn).getroot().tag
+
+
 def test_memory_is_measured_above_the_value(tmp_path: Path) -> None:
     """A put and a get of each contender have a peak, on a folder and on S3, and nothing is left behind."""
     plot = tmp_path / "memory.svg"

@@ -16,7 +16,7 @@ import fsspec
 import hypothesis.strategies as st
 import msgspec
 import pytest
-from hypothesis import settings
+from hypothesis import Phase, settings
 from hypothesis.stateful import (
     Bundle,
     RuleBasedStateMachine,
@@ -199,7 +199,9 @@ class FaultyMachine(StoreMachine):
         return self.newest
 
     def objects(self) -> int:
-        return len(fsspec.filesystem("s3", **self.options).find(self.store.root, withdirs=False, refresh=True))
+        # An empty folder stays on this server, and is told as found.
+        found = fsspec.filesystem("s3", **self.options).find(self.store.root, refresh=True, detail=True)
+        return sum(one["type"] == "file" for one in found.values())
 
     @precondition(lambda self: self.proxy.waiting < MOST_FAULTS)
     @rule(name=st.sampled_from([name for name, case in CASES.items() if case.once == MENDED and not case.verb]))
@@ -220,11 +222,14 @@ class FaultyMachine(StoreMachine):
         self.forget(address)
 
 
+@pytest.mark.timeout(400)
 def test_faults_between_the_steps_change_nothing(
     s3: dict[str, Any], proxied: Callable[[dict[str, Any]], Proxy]
 ) -> None:
     """Whatever is put, got and deleted on S3 while faults happen, the store holds what a dict would."""
     proxy = proxied(s3)
-    few = settings(stateful_step_count=30, max_examples=max(8, settings().max_examples // 100))
+    # Each step waits for a server: a shorter way to a failure is not looked for.
+    phases = [phase for phase in Phase if phase is not Phase.shrink]
+    few = settings(stateful_step_count=30, max_examples=max(6, settings().max_examples // 100), phases=phases)
     run_state_machine_as_test(lambda: FaultyMachine(proxy, s3), settings=few)
     assert {name for name, case in CASES.items() if case.once == MENDED} & set(proxy.played)
