@@ -146,17 +146,10 @@ def test_a_put_that_fails_late_leaves_what_was_there(
 
 def test_no_room_for_temporary_files_is_said(monkeypatch: pytest.MonkeyPatch) -> None:
     """A folder for temporary files that is full is named, with what to do."""
-
-    class Full:
-        def write(self, data: bytes) -> None:
-            raise OSError(28, "No space left on device")
-
-        def close(self) -> None:
-            pass
-
-    monkeypatch.setattr("tempfile.TemporaryFile", Full)
-    with pytest.raises(UnreachableError, match="set TMPDIR"):
-        Store("memory://base/prefix").put(os.urandom(3 * 2**20), ADDRESS, inline_limit=0)
+    with Path("/dev/full").open("wb", buffering=0) as full:
+        monkeypatch.setattr("tempfile.TemporaryFile", lambda **_: full)
+        with pytest.raises(UnreachableError, match="set TMPDIR"):
+            Store("memory://base/prefix").put(os.urandom(3 * 2**20), ADDRESS, inline_limit=0)
     assert [] == list(Store("memory://base/prefix").list())
 
 

@@ -49,7 +49,6 @@ class Spool:
         digest = self._digest.hex() if self._is_hashed else ""
         if self._file is None:
             return Source(self._kept[0] if len(self._kept) == 1 else b"".join(self._kept), digest=digest)
-        self._file.flush()
         return _Spooled(self._file, self.size, digest)
 
     def close(self) -> None:
@@ -74,9 +73,12 @@ class Spool:
             if self._file is None:
                 import tempfile
 
-                self._file = tempfile.TemporaryFile()  # noqa: SIM115 - until this is closed
+                # Without a buffer: one would be written where no error is expected, when it is closed.
+                self._file = tempfile.TemporaryFile(buffering=0)  # noqa: SIM115 - until this is closed
             for piece in (*self._kept, batch):
-                self._file.write(piece)
+                rest = memoryview(piece)
+                while rest:  # the system takes at most 2 GiB at once
+                    rest = rest[self._file.write(rest) :]
         except OSError as error:
             raise UnreachableError(
                 f"the folder for temporary files: {error}", remedy="Make room there, or set TMPDIR to another folder"
