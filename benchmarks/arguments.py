@@ -65,6 +65,17 @@ def console(width: int = WIDTH) -> Console:
     return Console() if sys.stdout.isatty() else Console(width=width)
 
 
+def add_only(parser: argparse.ArgumentParser, *, also: str = "") -> None:
+    """Add the choice of values by their names; ``also`` says what else may be chosen."""
+    parser.add_argument(
+        "--only",
+        nargs="+",
+        default=[],
+        metavar="NAME",
+        help=f"only the values with one of these in their name, as in: --only flights ints{also}",
+    )
+
+
 @contextlib.contextmanager
 def progress() -> Iterator[Progress]:
     """Give a bar that tells how far it is, beside what is printed."""

@@ -150,13 +150,7 @@ def parse_arguments() -> argparse.Namespace:
         epilog="What arrives is compared with what was put, in the first round. No time is right or wrong.",
     )
     parser.add_argument("--repeats", type=arguments.positive, default=REPEATS, metavar="N", help="rounds (%(default)s)")
-    parser.add_argument(
-        "--only",
-        nargs="+",
-        default=[],
-        metavar="NAME",
-        help="only the values with one of these in their name, as in: --only flights ints; growth is one, too",
-    )
+    arguments.add_only(parser, also="; growth is one, too")
     parser.add_argument(
         "--beside", nargs="+", choices=OTHERS, default=OTHERS, metavar="NAME", help=f"some of: {', '.join(OTHERS)}"
     )

@@ -99,13 +99,7 @@ def parse_arguments() -> argparse.Namespace:
         "time is right or wrong: an aim is an aim.",
     )
     parser.add_argument("--repeats", type=arguments.positive, default=REPEATS, metavar="N", help="rounds (%(default)s)")
-    parser.add_argument(
-        "--only",
-        nargs="+",
-        default=[],
-        metavar="NAME",
-        help="only the values with one of these in their name, as in: --only flights ints",
-    )
+    arguments.add_only(parser)
     parser.add_argument(
         "--airflow",
         metavar="PYTHON",
