@@ -48,7 +48,7 @@ class HandoffError(Exception):
     failures: tuple[HandoffError, ...] = ()
 
     def __init__(self, what: str, *, remedy: str = "", **facts: object) -> None:
-        super().__init__(f"{what}. {remedy}." if remedy else what)
+        super().__init__(f"{what.removesuffix('.')}. {remedy}." if remedy else what)
         unknown = [name for name in facts if not hasattr(type(self), name)]
         if unknown:
             raise TypeError(f"{type(self).__name__} carries no fact named {unknown[0]!r}")

@@ -85,8 +85,8 @@ class Event(msgspec.Struct, frozen=True, kw_only=True):
             return f"a value of {raw}. Hand over less, or a table or a file, of which a reader takes what it needs"
         if warned == "ratio":
             return (
-                f"{raw} became {human_size(self.size or 0)}, a ratio of {self.ratio or 0:.1f}. Hand over what is "
-                "compressed already as a File, and numbers in a smaller type"
+                f"{raw} became {human_size(self.size or 0)}, a ratio of {self.ratio or 0:.1f}. It is whole; to make it "
+                "smaller, hand over what is compressed already as a File, and numbers in a smaller type"
             )
         if warned == "slow":
             return (

@@ -20,6 +20,7 @@ class Tally:
         self._done = self._inline = self._inline_size = self._raw = self._size = 0
         self._failed: dict[str, int] = {}
         self._warned: dict[Warned, tuple[Event, int]] = {}
+        self._keys: set[str] = set()
         self.add(event)
 
     @property
@@ -29,6 +30,7 @@ class Tally:
 
     def add(self, event: Event) -> None:
         """Count one more."""
+        self._keys.add(event.address.key if event.address else "")
         if event.outcome != OK:
             self._failed[event.outcome] = self._failed.get(event.outcome, 0) + 1
             return
@@ -55,7 +57,7 @@ class Tally:
         shown, done = self._shown, self._done if self._is_put else self._done - self._inline or self._done
         count, key = done or sum(self._failed.values()), shown.address.key if shown.address else ""
         if count > 1:
-            what = f"{count:,} {_MANY[shown.action]}{f' of {key}' if self._is_put else ''}"
+            what = f"{count:,} {_MANY[shown.action]}{f' of {key}' if self._is_put and len(self._keys) == 1 else ''}"
         elif done and self._is_put:
             what = f"{key}: {shown.type}"
         else:

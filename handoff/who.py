@@ -63,6 +63,6 @@ def instance() -> Any:
         if get_context is not None:
             try:
                 return get_context().get("ti")
-            except Exception:  # noqa: BLE001, S112 - outside a task: RuntimeError in Airflow 3, one of its own in 2
-                continue
+            except Exception:  # noqa: BLE001 - outside a task: RuntimeError in Airflow 3, one of its own in 2
+                break  # the others would ask the same, and warn that they are deprecated
     return None

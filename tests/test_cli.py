@@ -27,7 +27,7 @@ from click.testing import CliRunner, Result
 import handoff
 from benchmarks import startup
 from handoff import Address, File, Handoff, Store, cli, errors
-from handoff.cli import app, forms, terminal, units, writing
+from handoff.cli import app, forms, looking, terminal, units, writing
 from handoff.codecs import _libraries
 from handoff.testing import same
 from tests import console
@@ -125,7 +125,8 @@ def test_an_error_is_json_where_json_is_asked_for(store: Store) -> None:
     assert (done.exit_code, done.stdout) == (3, "")
     error = json.loads(done.stderr)["error"]
     assert sorted(error) == ["address", "kind", "remedy", "uri", "what"]
-    assert (error["kind"], error["remedy"]) == ("MissingError", "Run the producer again")
+    assert (error["kind"], error["remedy"]) == ("MissingError", looking.REMEDY)
+    assert error["what"].endswith(f"/return_value. {looking.REMEDY}.")
 
 
 def test_a_bug_is_told_in_full(monkeypatch: pytest.MonkeyPatch) -> None:
@@ -703,6 +704,7 @@ def test_nothing_is_pruned_unless_it_is_said(aged: Store) -> None:
     assert len([*aged.list()]) == 6
     assert call("pin", "--dag", "a", "--note", "audit").stdout == "pinned a\n"
     assert "1 spared by pins" in call("prune", "--older-than", "1.5d").stdout
+    assert call("prune", "--older-than", "90d").stdout == "would delete 0 artifacts, 0 bytes\n"
     assert told("pins", "--json")[0]["note"] == "audit"
     assert "audit" in call("pins").stdout
     done = call("prune", "--keep-runs", "1", "--yes")

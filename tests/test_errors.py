@@ -42,6 +42,11 @@ def test_errors_survive_pickle_with_their_facts(cls: type[HandoffError]) -> None
     assert str(cls("it happened")) == "it happened"
 
 
+def test_what_a_storage_says_ends_in_one_full_stop() -> None:
+    """Where the words of another end a sentence, the remedy follows as the next."""
+    assert "bucket: Check your key. Do this." == str(HandoffError("bucket: Check your key.", remedy="Do this"))
+
+
 def test_an_error_carries_only_facts_it_knows() -> None:
     """A fact that a class does not name is a mistake of ours, found at once."""
     with pytest.raises(TypeError, match="MissingError carries no fact named 'colour'"):

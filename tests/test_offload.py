@@ -34,6 +34,7 @@ from handoff import (
     context,
     offload,
     run,
+    who,
 )  # fmt: skip
 from handoff.testing import same
 
@@ -493,6 +494,14 @@ def test_the_running_task_hands_over(here: Store, airflow: Any) -> None:
         assert isinstance(message, dict)
         assert (message["address"]["map_index"], message["attempt"]) == (4, 3)
     assert [address_of("task", map_index=4)] == list(here.list())
+
+
+def test_outside_a_task_nothing_else_is_asked(airflow: Any, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Once Airflow has said that no task runs, the older name of the same question, which warns, is left alone."""
+    older = types.SimpleNamespace(get_current_context=lambda: {"ti": airflow})
+    monkeypatch.setitem(sys.modules, "airflow.providers.standard.operators.python", older)
+    assert airflow.instance is None
+    assert who.instance() is None
 
 
 def test_the_functions_own_ti_wins(here: Store, airflow: Any) -> None:

@@ -602,6 +602,13 @@ def test_many_values_are_one_line(lines: Any, store: Store) -> None:
     ] == lines()
 
 
+def test_several_outputs_are_of_no_single_key(lines: Any, store: Store) -> None:
+    """Values that are handed over under keys of their own are not said to be of the first one."""
+    store.put_many({"hot": LARGE, "cold": LARGE}, Address("dag", "run", "task"), inline_limit=0)
+    (line,) = lines()
+    assert line.startswith("handed over 2 values, 234.4 KiB as ")
+
+
 def test_where_logging_is_not_loaded_nobody_reads(store: Store, monkeypatch: pytest.MonkeyPatch) -> None:
     """What is no warning does not load it: a program that has not is told nothing."""
     monkeypatch.setattr(sight, "_loggers", {})
@@ -661,7 +668,10 @@ def test_what_does_not_compress_is_warned_of(store: Store, caplog: pytest.LogCap
     store.put(random.Random(0).randbytes(11 * MB), AT)
     (record,) = caplog.records
     assert logging.WARNING == record.levelno
-    assert f"{store.root}/{AT.path}: 10.5 MiB became 10.5 MiB, a ratio of 1.0. Hand over" in record.getMessage()
+    assert (
+        f"{store.root}/{AT.path}: 10.5 MiB became 10.5 MiB, a ratio of 1.0. It is whole; to make it smaller, hand over"
+        in record.getMessage()
+    )
 
 
 @pytest.mark.parametrize("value", ["x" * 900, random.Random(0).randbytes(580)], ids=["plain", "packed"])

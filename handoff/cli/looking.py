@@ -8,8 +8,11 @@ from handoff import codecs
 from handoff.address import Address
 from handoff.artifact import Header
 from handoff.envelope import Handoff
-from handoff.errors import DamagedError
+from handoff.errors import DamagedError, MissingError
 from handoff.store import Store, storage_of
+
+#: What to do where nothing stands at an address that somebody named: it may never have been stored, or under a key.
+REMEDY = "Run the producer again; or look in XCom, where small results are, and in `handoff ls`, which tells each --key"
 
 
 class Standing(NamedTuple):
@@ -30,6 +33,16 @@ def look(store: Store, at: Address) -> Standing:
             return Standing(source.size, None, error)
 
 
+def look_named(store: Store, at: Address) -> Standing:
+    """Read what stands at an address that somebody named, perhaps that of a small result. Raises: as `look`."""
+    try:
+        return look(store, at)
+    except MissingError as error:
+        raise MissingError(
+            str(error).removesuffix(f". {error.remedy}."), remedy=REMEDY, address=error.address, uri=error.uri
+        ) from None
+
+
 def codec_of(store: Store, what: Handoff | Address, *, is_file: bool) -> str:
     """Tell the codec of what a reader names.
 
@@ -40,7 +53,7 @@ def codec_of(store: Store, what: Handoff | Address, *, is_file: bool) -> str:
         return what.codec
     if is_file:
         return codecs.FILE
-    found = look(store, what)
+    found = look_named(store, what)
     if found.header is None:
         raise DamagedError(
             f"{storage_of(store).uri(what.path)} bears no header: it is damaged, or a file",

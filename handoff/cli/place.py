@@ -115,7 +115,9 @@ def target(text: str | None, given: Mapping[str, Any], store: Store) -> Handoff 
     if text is None:
         missing = [name for name in _VARIABLES if name not in named]
         if missing:
-            raise click.UsageError("Name an envelope, an address, or --dag, --run and --task.")
+            raise click.UsageError(
+                "Name an envelope, an address as `handoff ls --paths` prints it, or --dag, --run and --task."
+            )
         return _address(named, _number(given["map_index"], -1), given)
     if named:
         raise click.UsageError("Name either an envelope or an address, or --dag, --run and --task.")

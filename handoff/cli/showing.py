@@ -55,7 +55,7 @@ def show(what: str | None, **given: Any) -> None:
 def _artifact(store: Store, at: Address, handoff: Any) -> tuple[dict[str, Any] | None, HandoffError | None]:
     storage = storage_of(store)
     try:
-        found = looking.look(store, at)
+        found = looking.look(store, at) if handoff else looking.look_named(store, at)
     except MissingError as error:
         return None, error
     header = found.header

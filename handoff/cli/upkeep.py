@@ -128,7 +128,8 @@ def _tell(found: Pruned) -> None:
     beside = "".join(f"; {part}" for part in spared if part)
     if found.is_dry_run:
         click.echo(f"would delete {what}{beside}")
-        click.echo(click.style("Nothing was deleted: say --yes.", fg="yellow", bold=True))
+        if found.artifacts or found.leftovers:
+            click.echo(click.style("Nothing was deleted: say --yes.", fg="yellow", bold=True))
     else:
         click.echo(f"deleted {what}{beside}")
         if found.failed:
