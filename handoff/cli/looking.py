@@ -11,8 +11,8 @@ from handoff.envelope import Handoff
 from handoff.errors import DamagedError, MissingError
 from handoff.store import Store, storage_of
 
-#: What to do where nothing stands at an address that somebody named: it may never have been stored, or under a key.
-REMEDY = "Run the producer again; or look in XCom, where small results are, and in `handoff ls`, which tells each --key"
+#: What to do where nothing stands at an address that somebody named: its result may have been small.
+REMEDY = "Run the producer again; or look in XCom, where small results are"
 
 
 class Standing(NamedTuple):
