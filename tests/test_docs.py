@@ -3,12 +3,14 @@
 from __future__ import annotations
 
 import re
+import subprocess
 from pathlib import Path
 from urllib.parse import unquote
 
 import pytest
 
 import handoff
+from benchmarks import servers
 from handoff import HandoffError, errors
 
 ROOT = Path(__file__).parent.parent
@@ -74,6 +76,17 @@ def test_every_page_has_its_place_on_the_site() -> None:
             listed += [found for entry in entries for found in page.parent.glob(f"{entry}.md")]
     pages = set((ROOT / "docs").rglob("*.md")) - {ROOT / "docs" / "index.md"}
     assert sorted(pages) == sorted(listed)
+
+
+def test_the_server_of_the_tutorial_knows_its_options() -> None:
+    """Each option of the trial server's line in the tutorial is one that the server has."""
+    (line,) = re.findall(r"^weed (mini .*\n.*)&$", (ROOT / "docs" / "tutorial.md").read_text(), re.MULTILINE)
+    options = re.findall(r" (-[\w.]+)=", line)
+    assert "-bucket" in options
+    weed = servers.program()
+    assert weed is not None
+    told = subprocess.run([weed, "mini", "-h"], capture_output=True, text=True, check=False)
+    assert [] == [option for option in options if f"\n  {option}" not in told.stdout + told.stderr]
 
 
 def test_every_room_is_on_the_map() -> None:
