@@ -36,6 +36,7 @@ LINES = {
     "small": (by_hand.MSGPACK, "msgspec + zstd"),
     "config": (by_hand.MSGPACK, "msgspec + zstd"),
     "nested": (by_hand.MSGPACK, "msgspec + zstd"),
+    "chunks": (by_hand.MSGPACK, "msgspec + zstd"),
     "bytes": (by_hand.BYTES, "write_bytes"),
 }
 FRAMES = ("flights", "mixed", "numbers", "text")

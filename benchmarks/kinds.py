@@ -20,6 +20,7 @@ WORDS = 10_000
 WORD = 24  # bytes of a word on average
 _NUMBER = 8
 _VIEW, _IN_VIEW = 16, 12  # bytes that a text takes beside its own in Polars, and the most that stand there
+CHUNK = 100_000
 _SOURCE, _ORDER = 308, 385  # bytes of one as JSON
 _TEXT = WORD + 8 + 8  # a word, a number behind it, and where it starts
 
@@ -136,6 +137,12 @@ def _config(size: int, _: Path) -> Any:
             for n in range(max(1, size // _SOURCE))
         ],
     }
+
+
+def _chunks(count: int, _: Path) -> Any:
+    """Give what so many mapped tasks return: 100 KB each, of text that hardly compresses."""
+    chance = random.Random(SEED)
+    return [{"part": n, "data": chance.randbytes(CHUNK // 2).hex()} for n in range(count)]
 
 
 def _nested(size: int, _: Path) -> Any:
@@ -258,4 +265,5 @@ KINDS = {
     "config": Kind("config", _config, few=1_000),
     "nested": Kind("nested JSON", _nested, few=10_000),
     "bytes": Kind("bytes", _bytes),
+    "chunks": Kind("results of mapped tasks", _chunks, few=2),
 }

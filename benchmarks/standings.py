@@ -11,8 +11,9 @@ from typing import Any
 import msgspec
 from rich.text import Text
 
-from benchmarks import report
+from benchmarks import costs, report
 from benchmarks.contenders import BY_HAND, OURS
+from benchmarks.costs import Cost
 from benchmarks.report import Sheet
 from benchmarks.results import quartiles
 from benchmarks.rivals import FLOORS, LOCAL, S3
@@ -104,6 +105,7 @@ class Run(msgspec.Struct):
     versions: dict[str, str]
     lines: list[Line]
     growth: list[Line] = []
+    costs: list[Cost] = []
 
 
 def by_case(lines: Iterable[Line]) -> Iterator[tuple[str, dict[str, Line]]]:
@@ -138,6 +140,7 @@ def sheets(run: Run) -> Iterator[Sheet]:
         yield _requests(run.lines, counted)
     if run.growth:
         yield _growth(run.growth)
+    yield from costs.sheets(run.costs)
 
 
 def judge(lines: Sequence[Line]) -> Iterator[str]:
@@ -145,6 +148,8 @@ def judge(lines: Sequence[Line]) -> Iterator[str]:
     for case, found in by_case(lines):
         ours = found[OURS]
         for root, called in ROOTS.items():
+            if not any(line.put.get(root) or root in line.errors for line in found.values()):
+                continue
             if not ours.took_part(root):
                 yield f"{case}, {called}: no figures of ours, as {ours.errors.get(root, 'it was not measured')}"
                 continue

@@ -1,6 +1,6 @@
 """One turn of a contender with a value, in a process of its own: encode, put, get and decode, on each root.
 
-The process is forked from one that has imported what the contender needs, and done nothing with it.
+The process is forked from one that has imported what the contender needs, and made the value: that takes long.
 """
 
 from __future__ import annotations
@@ -24,7 +24,7 @@ from typing import Any
 
 import msgspec
 
-from benchmarks import apart, kinds, rivals
+from benchmarks import apart, crowd, kinds, rivals
 from benchmarks.apart import Outcome
 
 _REPOSITORY = Path(__file__).parent.parent
@@ -34,6 +34,8 @@ _OTHERS = ("AIRFLOW", "AWS", "HANDOFF", "PREFECT")
 MARKS = MARK_PUT, MARK_GET, MARK_END = "/mark-put", "/mark-get", "/mark-end"
 #: A value of so many bytes is compared once, not on each root: that takes long.
 ONCE = 256 * 10**6
+#: Objects of Python are made by each process: who counts references in another's pages pays for copies of them.
+OBJECTS = ("small", "config", "records", "nested")
 
 
 class Root(msgspec.Struct, frozen=True):
@@ -51,10 +53,16 @@ class Turn(msgspec.Struct, frozen=True, kw_only=True):
     size: int
     #: A folder of this turn alone.
     folder: str
+    #: One that lasts while the value is handed over.
+    lasting: str
     roots: dict[str, Root]
     #: How often each act is carried out; the median counts.
     times: int = 1
     check: bool = False
+    #: Whether the value is a list of which each is handed over.
+    many: bool = False
+    #: How many processes read the one value.
+    readers: int = 0
     #: Whether a proxy is told which act begins.
     marks: bool = False
 
@@ -142,11 +150,14 @@ def main() -> None:
     for name in sys.argv[1:]:
         with contextlib.suppress(ImportError):
             import_module(name)
+    made = _Made()
     for line in sys.stdin.buffer:
+        order = msgspec.json.decode(line, type=Order)
+        made.ready_for(order.turn)
         child = os.fork()
         if not child:
             try:
-                _obey(msgspec.json.decode(line, type=Order))
+                _obey(order, made)
             finally:
                 os._exit(0)
         _, status = os.waitpid(child, 0)
@@ -154,12 +165,35 @@ def main() -> None:
         answers.flush()
 
 
-def _obey(order: Order) -> None:
+class _Made:
+    """The value of the turns in hand, which all inherit; one at a time."""
+
+    def __init__(self) -> None:
+        self._which: tuple[str, int, str] | None = None
+        self._value: Any = None
+
+    def ready_for(self, turn: Turn) -> None:
+        """Make the value of a turn, where it is another than the last one's."""
+        which = turn.kind, turn.size, turn.lasting
+        if which != self._which and turn.kind not in OBJECTS:
+            self._which = self._value = None
+            with contextlib.suppress(ModuleNotFoundError):  # the turn itself says so
+                self._value, self._which = self._make(turn, turn.lasting), which
+
+    def value(self, turn: Turn) -> Any:
+        """Give the value of a turn."""
+        return self._make(turn, turn.folder) if self._value is None or turn.kind in OBJECTS else self._value
+
+    def _make(self, turn: Turn, folder: str) -> Any:
+        return kinds.KINDS[turn.kind].make(turn.size, Path(folder))
+
+
+def _obey(order: Order, made: _Made) -> None:
     turn = order.turn
     os.environ.update(order.environment, TMPDIR=turn.folder)
     tempfile.tempdir = None  # it is read again
     try:
-        done = _perform(turn)
+        done = _perform(turn, made)
     except ModuleNotFoundError as error:
         done = Done(error=f"not run: {error.name} is not installed")
     except Exception as error:  # noqa: BLE001 - whatever a contender raises is what came of it
@@ -167,7 +201,9 @@ def _obey(order: Order) -> None:
     Path(turn.folder, "outcome.json").write_bytes(msgspec.json.encode(done))
 
 
-def _perform(turn: Turn) -> Done:
+def _perform(turn: Turn, made: _Made) -> Done:
+    if turn.many or turn.readers:
+        return _in_a_crowd(turn, made)
     kind, folder = kinds.KINDS[turn.kind], Path(turn.folder)
     (folder / "warm").mkdir()
     codec = rivals.codec(turn.contender, turn.kind, folder)
@@ -179,16 +215,86 @@ def _perform(turn: Turn) -> Done:
         }
         for one in wholes.values():
             one.get(one.put(few, "warm"))
-        return _in_one(turn, wholes, kind.make(turn.size, folder))
+        return _in_one(turn, wholes, made.value(turn))
     places = {name: rivals.place(turn.contender, root.url, root.options) for name, root in turn.roots.items()}
     is_floor = turn.contender in rivals.FLOORS
     for one in places.values():
         one.write("warm", codec.encode(rivals.payload(turn.kind, few, folder) if is_floor else few))
         codec.decode(one.read("warm"))
-    value = kind.make(turn.size, folder)
+    value = made.value(turn)
     if is_floor:
         value = rivals.payload(turn.kind, value, folder)
     return _coded(turn, codec, places, value)
+
+
+def _in_a_crowd(turn: Turn, made: _Made) -> Done:
+    folder, value = Path(turn.folder), made.value(turn)
+    values = value if turn.many else [value]
+    if turn.contender in rivals.FLOORS:
+        values = [rivals.payload(turn.kind, one, folder) for one in values]
+    done = Done(size=kinds.size_of(value))
+    for name, root in turn.roots.items():
+
+        def make(root: Root = root) -> rivals.Whole:
+            return rivals.anyone(turn.contender, turn.kind, root.url, root.options, folder)
+
+        act = _by_many(turn, root, make, values) if turn.many else _to_many(turn, root, make, values[0])
+        if isinstance(act, str):
+            return Done(error=act)
+        done.acts[name] = act
+    return done
+
+
+def _by_many(turn: Turn, root: Root, make: Callable[[], rivals.Whole], values: list[Any]) -> Act:
+    many = crowd.many(make(), turn.contender, root.url, root.options)
+    many.get(many.put(values[:2], "warm"))
+    already = crowd.at_rest(root.url, root.options)
+    put, references = apart.measured(lambda: many.put(values, "value"))
+    stored = crowd.at_rest(root.url, root.options) - already
+    get, found = apart.measured(lambda: many.get(references))
+    return Act(
+        put=put.seconds,
+        get=get.seconds,
+        put_peak=put.peak,
+        get_peak=max(0, get.peak - sum(map(kinds.size_of, found))),
+        stored=stored,
+        same=apart.same(values, list(found)) if turn.check else None,
+    )
+
+
+def _to_many(turn: Turn, root: Root, make: Callable[[], rivals.Whole], value: Any) -> Act | str:
+    reference = Path(turn.folder, "reference.json")
+
+    def put() -> Outcome:
+        outcome, given = apart.measured(lambda: make().put(value, "value"))
+        reference.write_bytes(msgspec.json.encode(given))
+        return outcome
+
+    def look() -> Outcome:
+        outcome, found = apart.measured(lambda: make().get(given))
+        outcome.size, outcome.same = kinds.size_of(found), _same(value, found) if turn.check else None
+        outcome.stored = crowd.at_rest(root.url, root.options)
+        return outcome
+
+    # Who reads has no client before: none survives a fork.
+    (putting,) = crowd.in_processes(1, put, Path(turn.folder))
+    if putting.error:
+        return putting.error
+    given = msgspec.json.decode(reference.read_bytes())
+    get = crowd.readers(make, given, turn.readers, Path(turn.folder))
+    (seen,) = crowd.in_processes(1, look, Path(turn.folder))
+    return (
+        get.error
+        or seen.error
+        or Act(
+            put=putting.seconds,
+            get=get.seconds,
+            put_peak=putting.peak,
+            get_peak=max(0, seen.peak - seen.size),
+            stored=seen.stored,
+            same=seen.same,
+        )
+    )
 
 
 def _in_one(turn: Turn, wholes: dict[str, rivals.Whole], value: Any) -> Done:
