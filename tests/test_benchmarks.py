@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
+import contextlib
 import json
 import subprocess
 import sys
+import time
 from pathlib import Path
 from typing import Any
 from xml.etree import ElementTree as ET
@@ -20,7 +22,7 @@ def run(module: str, tmp_path: Path, *options: str) -> tuple[str, Any]:
 
 def test_a_small_run_measures_every_contest(tmp_path: Path) -> None:
     """A smoke run prints a line for each contest, and writes as many samples for either side."""
-    printed, found = run("benchmarks", tmp_path)
+    printed, found = run("benchmarks.pairs", tmp_path)
     assert "Loaded by a task that hands over inline, with an S3 root: no library but msgspec" in printed
     assert len(found["results"]) == 10
     assert all(len(result["ours"]) == len(result["theirs"]) == 2 for result in found["results"])
@@ -54,7 +56,7 @@ def test_peers_take_turns_on_a_folder_and_on_s3(tmp_path: Path) -> None:
     """Every peer that is installed gives back what it was given, on both roots; the others are named, and why."""
     beside = ("by hand", "S3 + pickle + gzip", "Airflow XCom", "Prefect json", "boto3 alone", "obstore alone")
     options = ("--only", "config", "--airflow", "", "--prefect", "", "--beside", *beside)
-    printed, found = run("benchmarks.peers", tmp_path, *options)
+    printed, found = run("benchmarks", tmp_path, *options)
     lines = {line["contender"]: line for line in found["lines"]}
     assert {"handoff", *beside} == set(lines)
     assert {"not run: no Airflow here, see --airflow"} == set(lines["Airflow XCom"]["errors"].values())
@@ -66,6 +68,47 @@ def test_peers_take_turns_on_a_folder_and_on_s3(tmp_path: Path) -> None:
     assert {"s3": True} == lines["boto3 alone"]["same"]
     assert "boto3 alone, local folder: not run: it speaks to S3 alone" in printed
     assert ["figures.json"] == sorted(path.name for path in tmp_path.iterdir())
+
+
+def test_many_are_handed_to_one_and_one_to_many(tmp_path: Path) -> None:
+    """All of a list arrive from S3, one value arrives in several processes, and imports and calls are measured."""
+    beside = ("by hand", "S3 + pickle + gzip", "boto3 alone")
+    options = ("--only", "1,000", "read by", "costs", "--airflow", "", "--prefect", "", "--beside", *beside)
+    printed, found = run("benchmarks", tmp_path, *options)
+    lines = found["lines"]
+    assert ["1,000 artifacts of 100 KB (smoke)"] * 4 + ["one of 1 MB, read by 50 (smoke)"] * 4 == [
+        line["case"] for line in lines
+    ]
+    assert [{"s3": True}] * 8 == [line["same"] for line in lines]
+    assert all(line["stored"] > 9_000 and line["put"]["s3"] and line["get"]["s3"] for line in lines)
+    costs = {cost["name"]: cost for cost in found["costs"]}
+    assert 1 == len(costs["handoff"]["seconds"])
+    assert "not run: it is not installed" == costs["Prefect pickle"]["error"]
+    assert costs["handoff: @offload"]["seconds"] > [0]
+    assert "before a byte has moved" in printed
+
+
+def test_a_run_that_is_stopped_keeps_what_it_has_measured(tmp_path: Path) -> None:
+    """Who ends a run gets the figures of the values that were done, and no server stays behind."""
+    file = tmp_path / "figures.json"
+    options = ("--only", "small dict", "nested", "flights", "--beside", "by hand", "--json", str(file))
+    command = [sys.executable, "-m", "benchmarks", "--smoke", "--folder", str(tmp_path), *options]
+    with subprocess.Popen(command, stdout=subprocess.PIPE, text=True, cwd=Path(__file__).parent.parent) as running:
+        while not file.exists() and running.poll() is None:
+            time.sleep(0.05)
+        running.terminate()
+        printed, _ = running.communicate()
+    assert 130 == running.returncode
+    assert "Stopped: this is what was measured until then." in printed
+    assert "small dict of 1 KB (smoke)" == json.loads(file.read_text())["lines"][0]["case"]
+    assert [file] == [*tmp_path.iterdir()]
+    assert [] == [line for line in map(_command_of, Path("/proc").glob("[0-9]*")) if str(tmp_path / "handoff-") in line]
+
+
+def _command_of(process: Path) -> str:
+    with contextlib.suppress(OSError):  # it has ended
+        return (process / "cmdline").read_text()
+    return ""
 
 
 def test_who_is_lossy_or_ahead_is_told(tmp_path: Path) -> None:
@@ -86,7 +129,7 @@ def test_who_is_lossy_or_ahead_is_told(tmp_path: Path) -> None:
         )
     )
     plot = tmp_path / "peers.svg"
-    command = [sys.executable, "-m", "benchmarks.peers", "--show", str(file), "--markdown", "--plot", str(plot)]
+    command = [sys.executable, "-m", "benchmarks", "--show", str(file), "--markdown", "--plot", str(plot)]
     done = subprocess.run(command, capture_output=True, text=True, check=True, cwd=Path(__file__).parent.parent)
     assert "| **handoff** |  |  |  |  |  | 3.0 s | 1.0 s | 3.00 | 2.50 – 3.50 | 5 bytes | identical |" in done.stdout
     assert "- a value, S3: 3.00 of boto3 alone; BEHIND joblib (2.00 of its time, 0.50 of its bytes)" in done.stdout
