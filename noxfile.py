@@ -183,13 +183,6 @@ def bench_stores(session: nox.Session) -> None:
 
 
 @nox.session
-def bench_values(session: nox.Session) -> None:
-    """Measure put and get by the kind of value, beside others and Airflow's own backend: some 20 minutes."""
-    session.install("-e", ".[pandas]", *group("bench"), *group("airflow"))
-    session.run("python", "-m", "benchmarks.values", *session.posargs)
-
-
-@nox.session
 def bench_memory(session: nox.Session) -> None:
     """Measure the memory that put and get take, by kind and size, on a folder and on S3: some 40 minutes."""
     session.install("-e", ".[pandas,s3]", *group("bench"))

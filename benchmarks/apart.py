@@ -48,31 +48,28 @@ class Outcome(msgspec.Struct, kw_only=True):
     stored: int = 0
     #: Whether what was got is what was put; None where that was not looked at.
     same: bool | None = None
-    remark: str = ""
     error: str = ""
 
 
-def pair(task: Task, *, python: str = sys.executable, home: str = "", timeout: float = 600) -> tuple[Outcome, Outcome]:
+def pair(task: Task, *, timeout: float = 600) -> tuple[Outcome, Outcome]:
     """Put in one process and get in another. Everything below the task's folder is removed."""
     os.makedirs(task.folder)
     try:
-        put = run(task, python=python, home=home, timeout=timeout)
+        put = run(task, timeout=timeout)
         if put.error:
             return put, put
-        return put, run(msgspec.structs.replace(task, act=GET), python=python, home=home, timeout=timeout)
+        return put, run(msgspec.structs.replace(task, act=GET), timeout=timeout)
     finally:
         shutil.rmtree(task.folder, ignore_errors=True)
 
 
-def run(task: Task, *, python: str = sys.executable, home: str = "", timeout: float = 600) -> Outcome:
+def run(task: Task, *, timeout: float = 600) -> Outcome:
     """Do one act in a fresh process, which is ended where it takes too long."""
-    from benchmarks.contenders import settings
-
     outcome = Path(task.folder, "outcome.json")
     outcome.unlink(missing_ok=True)
-    environment = {name: value for name, value in os.environ.items() if not name.startswith(("AIRFLOW", "HANDOFF"))}
-    environment |= {"PYTHONPATH": str(_REPOSITORY), "TMPDIR": task.folder} | settings(task.root, home)
-    command = [python, "-W", "ignore", "-m", "benchmarks.apart", msgspec.json.encode(task).decode()]
+    environment = {name: value for name, value in os.environ.items() if not name.startswith("HANDOFF")}
+    environment |= {"PYTHONPATH": str(_REPOSITORY), "TMPDIR": task.folder}
+    command = [sys.executable, "-W", "ignore", "-m", "benchmarks.apart", msgspec.json.encode(task).decode()]
     try:
         done = subprocess.run(
             command, env=environment, cwd=_REPOSITORY, capture_output=True, text=True, check=False, timeout=timeout
@@ -125,7 +122,6 @@ def _perform(task: Task) -> Outcome:
         outcome.peak = max(0, outcome.peak - outcome.size)
         if task.check:
             outcome.same = same(kind.make(task.size, folder), found)
-    outcome.remark = acting.remark or warm.remark
     return outcome
 
 

@@ -128,30 +128,16 @@ def _load_array(path: Path) -> Any:
     return np.load(path)
 
 
-def _save_feather(frame: Any, path: Path) -> None:
-    from pyarrow import feather
+def _save_joblib(value: Any, path: Path) -> None:
+    import joblib
 
-    feather.write_feather(frame, path, compression="lz4")
-
-
-def _load_feather(path: Path) -> Any:
-    from pyarrow import feather
-
-    return feather.read_feather(path)
+    joblib.dump(value, path)
 
 
-def _joblib(compress: int) -> Way:
-    def save(value: Any, path: Path) -> None:
-        import joblib
+def _load_joblib(path: Path) -> Any:
+    import joblib
 
-        joblib.dump(value, path, compress=compress)
-
-    def load(path: Path) -> Any:
-        import joblib
-
-        return joblib.load(path)
-
-    return Way(save, load)
+    return joblib.load(path)
 
 
 def _load_file(path: Path) -> Path:
@@ -168,8 +154,7 @@ def _save_bytes(value: bytes, path: Path) -> None:
 MSGPACK = Way(_save_msgpack, _load_msgpack)
 RECORDS = Way(_save_msgpack, _load_flights)
 PICKLE = Way(_save_pickle, _load_pickle)
-JOBLIB, JOBLIB_3 = _joblib(0), _joblib(3)
-FEATHER = Way(_save_feather, _load_feather)
+JOBLIB = Way(_save_joblib, _load_joblib)
 FRAME = Way(_save_frame, _load_frame)
 TABLE = Way(_save_table, _load_table)
 POLARS = Way(_save_polars, _load_polars)

@@ -9,7 +9,7 @@ from benchmarks.contenders import BY_HAND, JOBLIB, OURS
 from benchmarks.rivals import BOTO3, LOCAL, PREFECT, PREFECT_SMALL, S3, STORAGE, STORAGE_GZIP, TUTORIAL, XCOM
 from benchmarks.workloads import ALL_FLIGHTS
 
-LARGE = 10**9
+LARGE = 10**8
 #: The most bytes of a value for those that would take minutes above them, or could not keep it.
 MOST = {
     TUTORIAL: (256 * 10**6, "it would take minutes"),

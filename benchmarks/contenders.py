@@ -14,12 +14,11 @@ from benchmarks import by_hand
 from benchmarks.by_hand import Way
 from benchmarks.kinds import KINDS
 from benchmarks.workloads import Flight
-from handoff import Address, EncodeError, File, Store
+from handoff import Address, File, Store
 from handoff.envelope import Handoff
 
 OURS, BY_HAND, AIRFLOW = "handoff", "by hand", "Airflow's own"
-PICKLE, JOBLIB_3, JOBLIB, FEATHER = "pickle + gzip", "joblib, compress=3", "joblib", "Feather, lz4"
-PEERS = {PICKLE: by_hand.PICKLE, JOBLIB_3: by_hand.JOBLIB_3, JOBLIB: by_hand.JOBLIB, FEATHER: by_hand.FEATHER}
+JOBLIB = "joblib"
 #: What is written by hand for each kind, and how that is called.
 LINES = {
     "flights": (by_hand.FRAME, "pyarrow.parquet"),
@@ -39,15 +38,10 @@ LINES = {
     "chunks": (by_hand.MSGPACK, "msgspec + zstd"),
     "bytes": (by_hand.BYTES, "write_bytes"),
 }
-FRAMES = ("flights", "mixed", "numbers", "text")
-PLAIN = "plain dicts: records are refused"
 
 
 class Contender(Protocol):
     """Puts a value, and gets it back by what the put gave, in another process."""
-
-    #: What has to be known of a result: that it is of another value.
-    remark: str
 
     def put(self, value: Any) -> Any:
         """Keep a value; what is given in its place can be written as JSON."""
@@ -64,29 +58,19 @@ def contender(who: str, kind: str, root: str, options: Mapping[str, Any], name: 
         return _Ours(kind, root, options, name)
     if who == AIRFLOW:
         return _Airflow()
-    way = LINES[kind][0] if who == BY_HAND else PEERS[who]
+    way = LINES[kind][0] if who == BY_HAND else by_hand.JOBLIB
     return _OnS3(way, f"{root}/{name}", options) if root.startswith("s3://") else _InFolder(way, Path(root, name))
 
 
 class _Ours:
-    remark = ""
-
     def __init__(self, kind: str, root: str, options: Mapping[str, Any], name: str) -> None:
         self._store = Store(root, storage_options=options)
         self._address = Address("dag", name, "task")
         self._kind = kind
 
     def put(self, value: Any) -> Any:
-        if self._kind == "file":
-            value = File(value)
-        try:
-            return self._store.put(value, self._address, inline_limit=0).to_json()
-        except EncodeError:
-            # Until every kind is taken: the first put, which is not measured, finds out.
-            if self._kind != "records" or not self._takes_no_record(value):
-                raise
-            self.remark = PLAIN
-            return self._store.put([vars(one) for one in value], self._address, inline_limit=0).to_json()
+        value = File(value) if self._kind == "file" else value
+        return self._store.put(value, self._address, inline_limit=0).to_json()
 
     def get(self, reference: Any) -> Any:
         return self._store.get(Handoff.from_json(reference), type=self._wanted())
@@ -97,17 +81,8 @@ class _Ours:
         package, _, name = KINDS[self._kind].wanted.rpartition(".")
         return getattr(import_module(package), name) if package else Any
 
-    def _takes_no_record(self, value: Any) -> bool:
-        try:
-            self._store.put(value[:1], self._address, inline_limit=0)
-        except EncodeError:
-            return True
-        return False
-
 
 class _InFolder:
-    remark = ""
-
     def __init__(self, way: Way, path: Path) -> None:
         self._way = way
         self._path = path
@@ -123,8 +98,6 @@ class _InFolder:
 
 class _OnS3:
     """A file that is uploaded whole, and fetched whole: what S3 shows is one version."""
-
-    remark = ""
 
     def __init__(self, way: Way, url: str, options: Mapping[str, Any]) -> None:
         import s3fs
@@ -149,8 +122,6 @@ class _OnS3:
 
 class _Airflow:
     """Airflow's own backend, called as Airflow calls it for a task that returned and one that takes."""
-
-    remark = ""
 
     def __init__(self) -> None:
         module = import_module("airflow.providers.common.io.xcom.backend")

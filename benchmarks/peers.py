@@ -20,7 +20,8 @@ from rich.progress import Progress
 
 from benchmarks import arguments, cases, costs, proxy, report, rivals, servers, standings, turns
 from benchmarks.cases import Case
-from benchmarks.contenders import BY_HAND, LINES, OURS
+from benchmarks.contenders import BY_HAND, JOBLIB, LINES, OURS
+from benchmarks.forks import Forks
 from benchmarks.proxy import Proxy
 from benchmarks.rivals import (
     ALL,
@@ -30,7 +31,7 @@ from benchmarks.rivals import (
     S3,
 )
 from benchmarks.standings import Line, Run
-from benchmarks.turns import Done, Forks, Root, Turn
+from benchmarks.turns import Done, Root, Turn
 
 REPEATS = 3
 #: Others that take longer than this for a round, in seconds, do it once.
@@ -45,6 +46,9 @@ OF_OTHERS = {
 
 
 OTHERS = tuple(name for name in ALL if name != OURS)
+#: These write as they encode: what it takes them in memory, on a folder there, stands for their encoding.
+IN_ONE = (OURS, BY_HAND, JOBLIB)
+MEMORY, SHARED = "memory", Path("/dev/shm")
 #: How often the imports are measured.
 ROUNDS, SMOKE_ROUNDS = 7, 1
 #: What a shell says of a command that was interrupted.
@@ -195,6 +199,8 @@ class _Bench:
         self._forks: dict[str, Forks] = {}
         self._rounds = 1 if asked.smoke else asked.repeats
         self._lasting = folder
+        self._opened = contextlib.ExitStack()
+        self._memory = self._opened.enter_context(arguments.working_folder(SHARED)) if SHARED.is_dir() else None
 
     def case(self, case: Case, who: Sequence[str], into: list[Line]) -> None:
         """Let all take turns with a value, on a server of its own: one keeps on disk what was deleted."""
@@ -227,10 +233,15 @@ class _Bench:
         free = [name for name in free if name not in line.errors]
         # Airflow's own backend has one root, which its configuration names.
         is_apart = line.contender in OF_AIRFLOW
+        times = TIMES if case.bytes < SMALL and not self._asked.smoke else 1
         for names in [[name] for name in free] if is_apart else [free]:
             if names:
-                times = TIMES if case.bytes < SMALL and not self._asked.smoke else 1
                 line.add(self._turn(case, line.contender, names, options or {}, times=times, check=check), names)
+
+        if line.contender in IN_ONE and line.put and self._memory and not (case.many or case.readers):
+            done = self._turn(case, line.contender, [MEMORY], {}, times=times)
+            line.encode += [act.put for act in done.acts.values()]
+            line.decode += [act.get for act in done.acts.values()]
 
     def _count(self, case: Case, line: Line, before: Proxy) -> None:
         before.clear()
@@ -246,7 +257,12 @@ class _Bench:
     def _turn(self, case: Case, who: str, names: Iterable[str], options: dict[str, Any], **how: Any) -> Done:
         number = next(self._serial)
         folder = self._folder / str(number)
-        roots = {LOCAL: Root(f"{folder}/root"), S3: Root(f"s3://{servers.BUCKET}/turn{number}", options)}
+        in_memory = Path(self._memory or folder, str(number))
+        roots = {
+            LOCAL: Root(f"{folder}/root"),
+            S3: Root(f"s3://{servers.BUCKET}/turn{number}", options),
+            MEMORY: Root(str(in_memory)),
+        }
         turn = Turn(
             contender=who,
             kind=case.kind,
@@ -269,6 +285,7 @@ class _Bench:
             return self._forks[home].take(turn, environment, self._asked.timeout)
         finally:
             shutil.rmtree(folder, ignore_errors=True)
+            shutil.rmtree(in_memory, ignore_errors=True)
 
     def __enter__(self) -> Self:
         return self
@@ -276,6 +293,7 @@ class _Bench:
     def __exit__(self, *_: object) -> None:
         for forks in self._forks.values():
             forks.end()
+        self._opened.close()
 
     def _refusal(self, case: Case, who: str, root: str, options: dict[str, Any] | None) -> str:
         """Say why somebody does not take part on a root; nothing where he does."""

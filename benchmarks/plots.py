@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import statistics
 from collections.abc import Iterable
 from pathlib import Path
 from typing import Any
@@ -11,16 +10,27 @@ import matplotlib as mpl
 from matplotlib import pyplot as plt
 from matplotlib.ticker import FuncFormatter, NullLocator
 
-from benchmarks import memory, report, results, standings
+from benchmarks import memory, report, rivals, standings
 from benchmarks.apart import GET, PUT
-from benchmarks.contenders import BY_HAND, OURS
+from benchmarks.contenders import BY_HAND, JOBLIB, OURS
 from benchmarks.kinds import KINDS
 from benchmarks.rivals import FLOORS, S3
 from handoff.sizes import human_size
 
 # Each of these stands out from white and from black alike.
 GREY, BLUE, ORANGE, RED = "#808080", "#3a86d8", "#d9822b", "#d04a4a"
-COLOURS = {OURS: BLUE, BY_HAND: ORANGE}
+GREEN, PURPLE, TEAL = "#3c9a5f", "#9a6fd0", "#2fa3a3"
+COLOURS = {
+    OURS: BLUE,
+    BY_HAND: ORANGE,
+    JOBLIB: GREEN,
+    rivals.TUTORIAL: GREY,
+    **dict.fromkeys(rivals.OF_AIRFLOW, RED),
+    **dict.fromkeys(rivals.OF_PREFECT, PURPLE),
+    **dict.fromkeys(FLOORS, TEAL),
+}
+#: A form for each, so that no one has to tell colours apart.
+MARKS = dict(zip(rivals.ALL, "oDsv^<>pXPhd+", strict=False))
 STYLE: dict[Any, Any] = {
     "axes.edgecolor": GREY,
     "axes.facecolor": "none",
@@ -72,56 +82,41 @@ def draw_memory(run: memory.Run, path: Path) -> None:
         _save(figure, path)
 
 
-def draw_values(run: results.Run, path: Path) -> None:
-    """Draw time and bytes at rest over those by hand: a row for each value, a dot for each contender."""
-    cases = [(case, found) for case, found in results.by_case(run.lines) if not found[BY_HAND].error]
-    heights = [len(_shown(found)) for _, found in cases]
-    with mpl.rc_context(STYLE):
-        figure, axes = plt.subplots(
-            len(cases),
-            2,
-            figsize=(8, 1.5 + 0.62 * len(cases) + 0.2 * sum(heights)),
-            sharex="col",
-            squeeze=False,
-            height_ratios=heights,
-        )
-        for row, (case, found) in zip(axes, cases, strict=True):
-            _draw_dots(row[0], found)
-            _draw_sizes(row[1], found)
-            row[0].set_title(case, loc="left")
-            for panel in row:
-                panel.set_ylim(len(_shown(found)) - 0.5, -0.5)
-                panel.grid(visible=True, axis="x")
-        axes[-1][0].set_xlabel(f"time of put and get, by hand = 1; the aim is {results.AIM:.2f}")
-        axes[-1][1].set_xlabel("bytes at rest, by hand = 1")
-        figure.tight_layout()
-        _save(figure, path)
-
-
 def draw_peers(run: standings.Run, path: Path) -> None:
-    """Draw time over the floor's on each root, and bytes at rest over ours: a row for each value."""
-    cases = [
-        (case, [line for line in found.values() if line.put], {root: standings.floor_of(found, root) for root in ROOTS})
-        for case, found in standings.by_case(run.lines)
-    ]
-    heights = [len(lines) for _, lines, _ in cases]
+    """Draw time on each root and bytes at rest, all over ours: a row for each value, a mark for each contender."""
+    cases = [(case, found) for case, found in standings.by_case(run.lines) if found[OURS].put]
+    who = [name for name in rivals.ALL if name != OURS and any(name in found for _, found in cases)]
     with mpl.rc_context(STYLE):
-        size = (9, 1.5 + 0.55 * len(cases) + 0.19 * sum(heights))
-        figure, axes = plt.subplots(len(cases), 3, figsize=size, sharex="col", squeeze=False, height_ratios=heights)
-        for row, (case, lines, floors) in zip(axes, cases, strict=True):
-            for panel, root in zip(row, ROOTS, strict=False):
-                _draw_places(panel, lines, floors[root], root)
-            _draw_rest(row[2], lines)
-            names = [line.name + " (lossy)" * line.is_lossy for line in lines]
-            for place, panel in enumerate(row):
-                panel.set_yticks(range(len(lines)), [] if place else names)
-                panel.set_ylim(len(lines) - 0.5, -0.5)
-            row[0].set_title(case, loc="left")
-        for panel, root in zip(axes[-1], ROOTS, strict=False):
-            panel.set_xlabel(f"put and get, {standings.ROOTS[root]}:\ntime over the raw client's")
-        axes[-1][2].set_xlabel("bytes at rest,\nhandoff = 1")
-        figure.tight_layout()
+        figure, axes = plt.subplots(1, 3, figsize=(10, 1.9 + 0.36 * len(cases)), sharey=True)
+        for place, (_, found) in enumerate(cases):
+            for panel, root in zip(axes, ROOTS, strict=False):
+                for name in (name for name in who if name in found and found[name].took_part(root)):
+                    if found[OURS].took_part(root):
+                        ratio = found[name].middle(root) / found[OURS].middle(root)
+                        _mark(panel, ratio, place, found[name])
+            for name in (name for name in who if name in found and found[name].stored):
+                _mark(axes[2], found[name].stored / (found[OURS].stored or 1), place, found[name])
+        titles = [f"put and get, {standings.ROOTS[root]}" for root in ROOTS]
+        for panel, title in zip(axes, [*titles, "bytes at rest"], strict=True):
+            panel.set_title(title, loc="left")
+            panel.axvline(1, color=BLUE, lw=2, zorder=0)
+            panel.set_xscale("log")
+            panel.xaxis.set_major_formatter(FuncFormatter(lambda ratio, _: f"{ratio:g}"))
+            panel.grid(visible=True)
+        axes[0].set_yticks(range(len(cases)), [case for case, _ in cases])
+        axes[0].set_ylim(len(cases) - 0.5, -0.5)
+        axes[1].set_xlabel("handoff = 1 (the line): to the right is slower, or larger; a hollow mark is lossy")
+        marks = [plt.Line2D([], [], color=COLOURS[name], marker=MARKS[name], ls="", ms=5, label=name) for name in who]
+        figure.legend(handles=marks, loc="upper center", ncols=6)
+        figure.tight_layout(rect=(0, 0, 1, 1 - 0.6 / (1.9 + 0.36 * len(cases))))
         _save(figure, path)
+
+
+def _mark(panel: Any, ratio: float, place: int, line: standings.Line) -> None:
+    colour = COLOURS[line.contender]
+    panel.plot(
+        ratio, place, MARKS[line.contender], color=colour, mfc="none" if line.is_lossy else colour, ms=5, alpha=0.85
+    )
 
 
 def draw_growth(run: standings.Run, path: Path) -> None:
@@ -129,14 +124,14 @@ def draw_growth(run: standings.Run, path: Path) -> None:
     cases = list(dict.fromkeys(line.case for line in run.growth))
     with mpl.rc_context(STYLE):
         figure, panel = plt.subplots(figsize=(8, 4.2))
-        for number, who in enumerate(dict.fromkeys(line.contender for line in run.growth)):
+        for who in dict.fromkeys(line.contender for line in run.growth):
             lines = [line for line in run.growth if line.contender == who and line.took_part(S3)]
             panel.plot(
                 [cases.index(line.case) for line in lines],
                 [line.middle(S3) for line in lines],
-                color=COLOURS.get(who, GREY),
-                ls="-" if who in COLOURS else (0, (1 + number, 1 + number // 2)),
-                marker="osv^Dx"[number % 6],
+                color=COLOURS[who],
+                ls="-" if who == OURS else "--",
+                marker=MARKS[who],
                 ms=4,
                 lw=1.4,
                 label=lines[0].name if lines else who,
@@ -151,31 +146,6 @@ def draw_growth(run: standings.Run, path: Path) -> None:
         panel.legend(loc="upper left")
         figure.tight_layout()
         _save(figure, path)
-
-
-def _draw_places(panel: Any, lines: list[standings.Line], floor: standings.Line | None, root: str) -> None:
-    for place, line in enumerate(lines):
-        if floor and line.took_part(root):
-            found = standings.ratios(line, floor, root)
-            low, high = results.quartiles(found)
-            colour = ORANGE if line.contender in FLOORS else COLOURS[OURS] if line.contender == OURS else GREY
-            panel.plot([low, high], [place, place], color=colour, lw=2, alpha=0.6)
-            filled = "none" if line.is_lossy else colour
-            panel.plot(statistics.median(found), place, "o", color=colour, mfc=filled, ms=5)
-    panel.axvline(1, color=GREY, lw=1)
-    panel.set_xscale("log")
-    panel.xaxis.set_major_formatter(FuncFormatter(lambda ratio, _: f"{ratio:g}"))
-    panel.grid(visible=True, axis="x")
-
-
-def _draw_rest(panel: Any, lines: list[standings.Line]) -> None:
-    ours = next((line.stored for line in lines if line.contender == OURS), 0)
-    for place, line in enumerate(lines):
-        share = line.stored / ours if ours else 0
-        panel.barh(place, share, color=COLOURS[OURS] if line.contender == OURS else GREY, height=0.5, alpha=0.8)
-        panel.text(share, place, f" {human_size(line.stored)}", va="center", fontsize=7)
-    panel.spines["left"].set_visible(False)
-    panel.margins(x=0.4)
 
 
 def _draw_curves(panel: Any, cells: Iterable[memory.Cell]) -> None:
@@ -204,36 +174,6 @@ def _scale(panel: Any, sizes: list[int]) -> None:
     panel.xaxis.set_minor_locator(NullLocator())
     for axis in (panel.xaxis, panel.yaxis):
         axis.set_major_formatter(FuncFormatter(lambda size, _: human_size(int(size)).replace(".0", "")))
-
-
-def _shown(found: dict[str, results.Line]) -> list[results.Line]:
-    return [line for line in found.values() if not line.error]
-
-
-def _draw_dots(panel: Any, found: dict[str, results.Line]) -> None:
-    lines = _shown(found)
-    for place, line in enumerate(lines):
-        ratios = results.ratios(line, found[BY_HAND])
-        low, high = results.quartiles(ratios)
-        colour = COLOURS.get(line.contender, GREY)
-        panel.plot([low, high], [place, place], color=colour, lw=2, alpha=0.6)
-        panel.plot(statistics.median(ratios), place, "o", color=colour, mfc=colour if line.same else "none", ms=6)
-    panel.set_yticks(range(len(lines)), [line.name if line.same else f"{line.name} (lossy)" for line in lines])
-    panel.axvline(1, color=GREY, lw=1)
-    panel.axvline(results.AIM, color=GREY, lw=1, ls=":")
-    panel.set_xscale("log")
-    panel.xaxis.set_major_formatter(FuncFormatter(lambda ratio, _: f"{ratio:g}"))
-
-
-def _draw_sizes(panel: Any, found: dict[str, results.Line]) -> None:
-    lines = _shown(found)
-    for place, line in enumerate(lines):
-        share = line.stored / found[BY_HAND].stored
-        panel.barh(place, share, color=COLOURS.get(line.contender, GREY), height=0.5, alpha=0.8)
-        panel.text(share, place, f" {human_size(line.stored)}", va="center", fontsize=8)
-    panel.set_yticks([])
-    panel.spines["left"].set_visible(False)
-    panel.margins(x=0.3)
 
 
 def _save(figure: Any, path: Path) -> None:

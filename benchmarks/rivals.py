@@ -28,17 +28,20 @@ OF_PREFECT = (PREFECT, PREFECT_JSON, PREFECT_SMALL)
 #: These move bytes, and know of no values: they get those that are written by hand.
 FLOORS = (BOTO3, OBSTORE)
 ALL = (OURS, BY_HAND, JOBLIB, TUTORIAL, *OF_AIRFLOW, *OF_PREFECT, *FLOORS)
+#: These write into a folder and leave it to the system when that is on the disk.
+UNFLUSHED = (STORAGE, STORAGE_GZIP, *OF_PREFECT, OBSTORE)
 #: So many requests of theirs are under way at once, where there is more than one: as many as `get_many` has.
 THREADS = 16
 LOCAL, S3 = "local", "s3"
 #: What is imported before a turn is taken, where it is installed.
 _COMMON = ("numpy", "pandas", "pyarrow.parquet", "zstandard", "s3fs")
+_OURS = ("handoff.storage._s3", "handoff.codecs.tree", "handoff.codecs.table", "handoff.codecs.array")
 _AIRFLOW = ("common.io.xcom.backend", "amazon.aws.fs.s3")
 _PREFECT = ("prefect.serializers", "prefect.filesystems")
 MODULES = {
     "airflow": (*_COMMON, "airflow.sdk.bases.xcom", *(f"airflow.providers.{name}" for name in _AIRFLOW)),
     "prefect": (*_COMMON, *_PREFECT),
-    "": (*_COMMON, "boto3", "joblib", "obstore"),
+    "": (*_COMMON, *_OURS, "boto3", "joblib", "obstore"),
 }
 #: Who has no part on a root, and why.
 NOT_ON = {

@@ -15,8 +15,7 @@ from benchmarks import costs, report
 from benchmarks.contenders import BY_HAND, OURS
 from benchmarks.costs import Cost
 from benchmarks.report import Sheet
-from benchmarks.results import quartiles
-from benchmarks.rivals import FLOORS, LOCAL, S3
+from benchmarks.rivals import FLOORS, LOCAL, S3, UNFLUSHED
 from benchmarks.turns import Done
 from handoff.sizes import human_size
 
@@ -120,6 +119,14 @@ def floor_of(found: dict[str, Line], root: str) -> Line | None:
     return min(floors, key=lambda line: line.middle(root), default=None)
 
 
+def quartiles(found: list[float]) -> tuple[float, float]:
+    """Give the bounds between which the middle half lies."""
+    if len(found) < 2:
+        return found[0], found[0]
+    first, _, third = statistics.quantiles(found, n=4, method="inclusive")
+    return first, third
+
+
 def ratios(line: Line, other: Line, root: str) -> list[float]:
     """Give the time of one over that of another, round by round."""
     return [mine / theirs for mine, theirs in zip(line.both(root), other.both(root), strict=False)]
@@ -182,7 +189,8 @@ def _ahead(ours: Line, peers: list[Line], root: str) -> str:
         return f"{lossy}no other gives the value back"
     found = {peer.name: (statistics.median(ratios(ours, peer, root)), peer) for peer in peers}
     behind = [
-        f"{name} ({ratio:.2f} of its time, {ours.stored / peer.stored:.2f} of its bytes)"
+        f"{name} ({ratio:.2f} of its time, {ours.stored / peer.stored:.2f} of its bytes"
+        f"{', and it flushes nothing' if root == LOCAL and peer.contender in UNFLUSHED else ''})"
         for name, (ratio, peer) in found.items()
         if ratio > ALIKE
     ]

@@ -1,24 +1,14 @@
-"""One turn of a contender with a value, in a process of its own: encode, put, get and decode, on each root.
-
-The process is forked from one that has imported what the contender needs, and made the value: that takes long.
-"""
+"""One turn of a contender with a value: encode, put, get and decode, on each root."""
 
 from __future__ import annotations
 
 import contextlib
 import filecmp
-import os
-import selectors
-import signal
 import statistics
-import subprocess
-import sys
-import tempfile
 import time
 import urllib.error
 import urllib.request
-from collections.abc import Callable, Iterable
-from importlib import import_module
+from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
@@ -27,15 +17,10 @@ import msgspec
 from benchmarks import apart, crowd, kinds, rivals
 from benchmarks.apart import Outcome
 
-_REPOSITORY = Path(__file__).parent.parent
-#: What begins so in the environment is the user's, and says nothing to a contender.
-_OTHERS = ("AIRFLOW", "AWS", "HANDOFF", "PREFECT")
 #: Requests of these paths tell a proxy which act begins, and that the last has ended.
 MARKS = MARK_PUT, MARK_GET, MARK_END = "/mark-put", "/mark-get", "/mark-end"
 #: A value of so many bytes is compared once, not on each root: that takes long.
 ONCE = 256 * 10**6
-#: Objects of Python are made by each process: who counts references in another's pages pays for copies of them.
-OBJECTS = ("small", "config", "records", "nested")
 
 
 class Root(msgspec.Struct, frozen=True):
@@ -91,119 +76,10 @@ class Done(msgspec.Struct, kw_only=True):
     error: str = ""
 
 
-class Order(msgspec.Struct, frozen=True):
-    """A turn, and the environment in which it is taken."""
-
-    turn: Turn
-    environment: dict[str, str]
-
-
-class Forks:
-    """A process that has imported modules, and forks for each turn; it is started at the first."""
-
-    def __init__(self, python: str, modules: Iterable[str], environment: dict[str, str]) -> None:
-        self._command = [python, "-W", "ignore", "-m", "benchmarks.turns", *modules]
-        kept = {name: value for name, value in os.environ.items() if not name.startswith(_OTHERS)}
-        self._environment = {**kept, "PYTHONPATH": str(_REPOSITORY), **environment}
-        self._process: Any = None
-
-    def take(self, turn: Turn, environment: dict[str, str], timeout: float) -> Done:
-        """Let a turn be taken, and give what came of it."""
-        outcome = Path(turn.folder, "outcome.json")
-        process = self._process = self._process or self._started()
-        order = msgspec.json.encode(Order(turn, environment))
-        os.write(process.stdin.fileno(), order + b"\n")
-        with selectors.DefaultSelector() as selector:
-            selector.register(process.stdout, selectors.EVENT_READ)
-            if not selector.select(timeout):
-                self.end()
-                return Done(error=f"not done after {timeout:g} s")
-        status = process.stdout.readline().strip().decode()
-        if outcome.exists():
-            return msgspec.json.decode(outcome.read_bytes(), type=Done)
-        self.end()
-        return Done(error=f"its process ended by {status or process.returncode}")
-
-    def end(self) -> None:
-        """End the process and what it has forked."""
-        if self._process:
-            os.killpg(self._process.pid, signal.SIGKILL)
-            self._process.communicate()
-            self._process = None
-
-    def _started(self) -> Any:
-        return subprocess.Popen(
-            self._command,
-            env=self._environment,
-            cwd=_REPOSITORY,
-            stdin=subprocess.PIPE,
-            stdout=subprocess.PIPE,
-            stderr=subprocess.DEVNULL,
-            start_new_session=True,
-        )
-
-
-def main() -> None:
-    """Import the modules that are there, and fork for each order that stands on a line."""
-    answers = os.fdopen(os.dup(1), "wb")
-    os.dup2(2, 1)  # what a contender prints is no answer
-    for name in sys.argv[1:]:
-        with contextlib.suppress(ImportError):
-            import_module(name)
-    made = _Made()
-    for line in sys.stdin.buffer:
-        order = msgspec.json.decode(line, type=Order)
-        made.ready_for(order.turn)
-        child = os.fork()
-        if not child:
-            try:
-                _obey(order, made)
-            finally:
-                os._exit(0)
-        _, status = os.waitpid(child, 0)
-        answers.write(b"%d\n" % status)
-        answers.flush()
-
-
-class _Made:
-    """The value of the turns in hand, which all inherit; one at a time."""
-
-    def __init__(self) -> None:
-        self._which: tuple[str, int, str] | None = None
-        self._value: Any = None
-
-    def ready_for(self, turn: Turn) -> None:
-        """Make the value of a turn, where it is another than the last one's."""
-        which = turn.kind, turn.size, turn.lasting
-        if which != self._which and turn.kind not in OBJECTS:
-            self._which = self._value = None
-            with contextlib.suppress(ModuleNotFoundError):  # the turn itself says so
-                self._value, self._which = self._make(turn, turn.lasting), which
-
-    def value(self, turn: Turn) -> Any:
-        """Give the value of a turn."""
-        return self._make(turn, turn.folder) if self._value is None or turn.kind in OBJECTS else self._value
-
-    def _make(self, turn: Turn, folder: str) -> Any:
-        return kinds.KINDS[turn.kind].make(turn.size, Path(folder))
-
-
-def _obey(order: Order, made: _Made) -> None:
-    turn = order.turn
-    os.environ.update(order.environment, TMPDIR=turn.folder)
-    tempfile.tempdir = None  # it is read again
-    try:
-        done = _perform(turn, made)
-    except ModuleNotFoundError as error:
-        done = Done(error=f"not run: {error.name} is not installed")
-    except Exception as error:  # noqa: BLE001 - whatever a contender raises is what came of it
-        done = Done(error=apart.in_a_line(error))
-    Path(turn.folder, "outcome.json").write_bytes(msgspec.json.encode(done))
-
-
-def _perform(turn: Turn, made: _Made) -> Done:
+def perform(turn: Turn, value: Callable[[], Any]) -> Done:
+    """Hand over what ``value`` gives, once the contender has handed over a small one."""
     if turn.many or turn.readers:
-        return _in_a_crowd(turn, made)
+        return _in_a_crowd(turn, value())
     kind, folder = kinds.KINDS[turn.kind], Path(turn.folder)
     (folder / "warm").mkdir()
     codec = rivals.codec(turn.contender, turn.kind, folder)
@@ -215,20 +91,18 @@ def _perform(turn: Turn, made: _Made) -> Done:
         }
         for one in wholes.values():
             one.get(one.put(few, "warm"))
-        return _in_one(turn, wholes, made.value(turn))
+        return _in_one(turn, wholes, value())
     places = {name: rivals.place(turn.contender, root.url, root.options) for name, root in turn.roots.items()}
     is_floor = turn.contender in rivals.FLOORS
     for one in places.values():
         one.write("warm", codec.encode(rivals.payload(turn.kind, few, folder) if is_floor else few))
         codec.decode(one.read("warm"))
-    value = made.value(turn)
-    if is_floor:
-        value = rivals.payload(turn.kind, value, folder)
-    return _coded(turn, codec, places, value)
+    given = value()
+    return _coded(turn, codec, places, rivals.payload(turn.kind, given, folder) if is_floor else given)
 
 
-def _in_a_crowd(turn: Turn, made: _Made) -> Done:
-    folder, value = Path(turn.folder), made.value(turn)
+def _in_a_crowd(turn: Turn, value: Any) -> Done:
+    folder = Path(turn.folder)
     values = value if turn.many else [value]
     if turn.contender in rivals.FLOORS:
         values = [rivals.payload(turn.kind, one, folder) for one in values]
@@ -265,8 +139,8 @@ def _by_many(turn: Turn, root: Root, make: Callable[[], rivals.Whole], values: l
 def _to_many(turn: Turn, root: Root, make: Callable[[], rivals.Whole], value: Any) -> Act | str:
     reference = Path(turn.folder, "reference.json")
 
-    def put() -> Outcome:
-        outcome, given = apart.measured(lambda: make().put(value, "value"))
+    def put(name: str = "value") -> Outcome:
+        outcome, given = apart.measured(lambda: make().put(value, name))
         reference.write_bytes(msgspec.json.encode(given))
         return outcome
 
@@ -276,7 +150,8 @@ def _to_many(turn: Turn, root: Root, make: Callable[[], rivals.Whole], value: An
         outcome.stored = crowd.at_rest(root.url, root.options)
         return outcome
 
-    # Who reads has no client before: none survives a fork.
+    # Who puts and who reads has no client before: none survives a fork. A server takes longer for its first object.
+    crowd.in_processes(1, lambda: put("warm"), Path(turn.folder))
     (putting,) = crowd.in_processes(1, put, Path(turn.folder))
     if putting.error:
         return putting.error
@@ -378,7 +253,3 @@ def _same(expected: Any, actual: Any) -> bool:
     if isinstance(expected, Path):
         return filecmp.cmp(expected, str(getattr(actual, "path", actual)), shallow=False)
     return apart.same(expected, actual)
-
-
-if __name__ == "__main__":
-    main()

@@ -111,7 +111,7 @@ def test_modules_are_small() -> None:
     paths = list((ROOT / "handoff").rglob("*.py"))
     assert [] == [f"{path}" for path in paths if len(path.read_text().splitlines()) > 400]
     core = [path for path in paths if not path.relative_to(ROOT / "handoff").as_posix().startswith(WITH_EXTRAS)]
-    assert sum(map(lines_of_code, core)) < 4920
+    assert sum(map(lines_of_code, core)) < 4_975
 
 
 def named_tests(path: Path) -> list[ast.FunctionDef]:

@@ -11,17 +11,17 @@ import struct
 import sys
 from collections.abc import Iterable
 from itertools import chain, compress, islice, repeat
-from typing import Any, Final
+from typing import Any, Final, cast
 
 import msgspec
 
 from handoff.artifact import Buffer
-from handoff.codecs import _containers
+from handoff.codecs import Encoded, _containers, _long
 from handoff.codecs._containers import CONTAINER, NATIVE_KEYS, POINTER, check_size, too_deep
 from handoff.codecs._framed import Framed
 from handoff.codecs._reading import Reading
 from handoff.codecs._scalars import Unencodable
-from handoff.config import DEEPEST
+from handoff.config import DEEPEST, INLINE_SIZE
 from handoff.errors import DamagedError, EncodeError, HandoffError, LimitError
 from handoff.records import CONTAINERS, Member, Record, Rows, kind_of, name_of
 from handoff.sizes import human_size
@@ -33,7 +33,8 @@ _NATIVE_CONTAINERS = frozenset({dict, list})
 _NATIVE = NATIVE_KEYS | _NATIVE_CONTAINERS
 _HOLDERS = CONTAINERS | {Record, Rows}
 _TEXTS = frozenset({str, bytes})
-_BATCH = 100
+#: Nodes are looked at while the processor still has them at hand.
+_BATCH = 1_000
 # Up to so many nodes, the lengths of texts are added up too: that is cheap, and shared ones can be huge together.
 _MEASURED = 100_000
 _MAY_HIDE = sys.version_info >= (3, 13)
@@ -57,8 +58,10 @@ class Tree(Framed):
         return self._payload[start:end]
 
 
-def encode(value: object) -> Tree:
+def encode(value: object) -> Encoded:
     """Encode a tree of plain Python values. See `handoff.codecs.Codec`."""
+    if type(value) is bytes and len(value) > INLINE_SIZE:
+        return _long.LongBytes(value, _show(value, _PREVIEW_DEPTH))
     return Tree(value, *_dump(value, with_records=True))
 
 
@@ -92,8 +95,11 @@ def _dump(value: object, *, with_records: bool) -> tuple[bytes, int]:
 def decode(source: Source, reading: Reading) -> Any:
     """Decode what `encode` made. See `handoff.codecs.Codec`."""
     limit = min(reading.limit, _containers.LARGEST)
-    payload = reading.payload(source, limit).data()
-    value, holds_records = _load(payload, limit - len(payload))
+    payload = reading.payload(source, limit)
+    if reading.name == "bytes" and payload.size > INLINE_SIZE:
+        value, holds_records = cast("Any", _long.load(payload)), False
+    else:
+        value, holds_records = _load(payload.data(), limit - payload.size)
     found = value.name if isinstance(value, Record | Member) else name_of(value.__class__)
     if found != reading.name:
         raise DamagedError(f"the payload is a {found}, and a {reading.name} was recorded")
@@ -146,14 +152,15 @@ def _is_native(value: object) -> bool:
     for _ in range(DEEPEST + 1):
         if not level:
             return True
-        # Counted before anything is gathered: shared references can make a small value a huge tree.
-        children = sum(map(len, level))
-        count += children
-        size += len(level) * CONTAINER + children * POINTER
-        check_size(size)
         below: list[Any] = []
         for start in range(0, len(level), _BATCH):
-            found = _children(level[start : start + _BATCH])
+            batch = level[start : start + _BATCH]
+            # Counted before anything is gathered: shared references can make a small value a huge tree.
+            children = sum(map(len, batch))
+            count += children
+            size += len(batch) * CONTAINER + children * POINTER
+            check_size(size)
+            found = _children(batch, children)
             kinds = set(map(type, found))
             if not kinds <= _NATIVE:
                 return False
@@ -166,12 +173,12 @@ def _is_native(value: object) -> bool:
     raise too_deep()
 
 
-def _children(level: list[Any]) -> list[Any]:
+def _children(level: list[Any], count: int) -> list[Any]:
     # The collector names a dict's values alone where all its keys are str, and its keys as well where they are not: the
     # number tells. From Python 3.13 it names nothing for some objects' __dict__; a copy of that is a dict like others.
     asked = [node if type(node) is list else node.copy() for node in level] if _MAY_HIDE else level
     found = gc.get_referents(*asked)
-    if len(found) == sum(map(len, level)):
+    if len(found) == count:
         return found
     return [node for part in level for node in (part if type(part) is list else chain(part, part.values()))]
 
@@ -181,14 +188,22 @@ def _of(kinds: frozenset[type], nodes: list[Any]) -> Iterable[Any]:
 
 
 def _check_depth(value: object) -> None:
-    level = [value]
+    level = _holders([value])
     for _ in range(DEEPEST + 1):
-        # What the collector does not track holds no other container: mostly, that ends the search at once.
-        level = [node for node in filter(gc.is_tracked, level) if type(node) in _HOLDERS]
         if not level:
             return
-        level = gc.get_referents(*map(_held, level))
+        below: list[Any] = []
+        for start in range(0, len(level), _BATCH):
+            batch = level[start : start + _BATCH]
+            held = batch if CONTAINERS.issuperset(map(type, batch)) else map(_held, batch)
+            below += _holders(gc.get_referents(*held))
+        level = below
     raise too_deep()
+
+
+def _holders(nodes: list[Any]) -> list[Any]:
+    # What the collector does not track holds no other container: mostly, that ends the search at once.
+    return [node for node in filter(gc.is_tracked, nodes) if type(node) in _HOLDERS]
 
 
 def _held(node: Any) -> Any:
