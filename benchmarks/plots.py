@@ -107,8 +107,8 @@ def draw_peers(run: standings.Run, path: Path) -> None:
         axes[0].set_ylim(len(cases) - 0.5, -0.5)
         axes[1].set_xlabel("handoff = 1 (the line): to the right is slower, or larger; a hollow mark is lossy")
         marks = [plt.Line2D([], [], color=COLOURS[name], marker=MARKS[name], ls="", ms=5, label=name) for name in who]
-        figure.legend(handles=marks, loc="upper center", ncols=6)
-        figure.tight_layout(rect=(0, 0, 1, 1 - 0.6 / (1.9 + 0.36 * len(cases))))
+        figure.legend(handles=marks, loc="upper center", ncols=4, fontsize=8)
+        figure.tight_layout(rect=(0, 0, 1, 1 - 0.65 / (1.9 + 0.36 * len(cases))))
         _save(figure, path)
 
 

@@ -17,6 +17,7 @@ from rich.table import Table
 from rich.text import Text
 
 from benchmarks.timing import Result
+from handoff.sizes import human_size
 
 LIBRARIES = ("msgspec", "zstandard", "pyarrow", "pandas")
 
@@ -86,7 +87,8 @@ def show_machine(console: Console) -> None:
 def measured_with(on: dict[str, Any], libraries: dict[str, str]) -> str:
     """Say in a line what figures were measured with."""
     named = ", ".join(f"{name} {version}" for name, version in libraries.items())
-    return f"{on['system']}, {on['cores']} cores, Python {on['python']}; {named}"
+    memory = f", {human_size(on['memory'])}" if "memory" in on else ""
+    return f"{on['system']}, {on['cores']} cores{memory}, Python {on['python']}; {named}"
 
 
 def as_markdown(sheets: Iterable[Sheet], texts: Iterable[str], measured: str) -> str:

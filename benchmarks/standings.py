@@ -179,7 +179,7 @@ def remarks(lines: Sequence[Line]) -> Iterator[str]:
             absent.setdefault((line.contender, roots, error), []).append(line.case)
     for (who, roots, error), cases in absent.items():
         which = "every value" if len(cases) == every else "; ".join(map(_short, cases))
-        yield f"{who}, {roots}: {error} ({which})"
+        yield f"{who}, {roots}: {error.partition('. ')[0]} ({which})"
 
 
 def _ahead(ours: Line, peers: list[Line], root: str) -> str:
