@@ -60,20 +60,22 @@ def readers(make: Callable[[], Whole], reference: Any, count: int, folder: Path)
 
 def in_processes(count: int, act: Callable[[], Outcome], folder: Path) -> list[Outcome]:
     """Act in so many processes, some at once, and give what they saw."""
+    files = [folder / f"seen{number}" for number in range(count)]
     running = 0
-    for number in range(count):
+    for file in files:
+        file.unlink(missing_ok=True)  # what an earlier one saw is not this one's
         if running == AT_ONCE:
             os.wait()
             running -= 1
         if not os.fork():
             try:
-                (folder / f"seen{number}").write_bytes(msgspec.json.encode(_acted(act)))
+                file.write_bytes(msgspec.json.encode(_acted(act)))
             finally:
                 os._exit(0)
         running += 1
     for _ in range(running):
         os.wait()
-    return [msgspec.json.decode((folder / f"seen{number}").read_bytes(), type=Outcome) for number in range(count)]
+    return [msgspec.json.decode(file.read_bytes(), type=Outcome) for file in files]
 
 
 def at_rest(root: str, options: dict[str, Any]) -> int:

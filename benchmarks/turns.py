@@ -147,9 +147,8 @@ def _to_many(turn: Turn, root: Root, make: Callable[[], rivals.Whole], value: An
     def look() -> Outcome:
         outcome, found = apart.measured(lambda: make().get(given))
         outcome.size, outcome.same = kinds.size_of(found), _same(value, found) if turn.check else None
-        outcome.stored = (
-            crowd.at_rest(root.url, root.options) // 2
-        )  # the first one, which was not measured, is as large
+        # The first one, which was not measured, is as large.
+        outcome.stored = crowd.at_rest(root.url, root.options) // 2
         return outcome
 
     # Who puts and who reads has no client before: none survives a fork. A server takes longer for its first object.
