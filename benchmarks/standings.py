@@ -140,7 +140,7 @@ def sheets(run: Run) -> Iterator[Sheet]:
         floors = {root: floor_of(found, root) for root in ROOTS}
         sheet.rows.extend(_row(line, floors) for line in found.values() if line.put)
         yield sheet
-    if run.lines:
+    if any(_is_large(found) for _, found in by_case(run.lines)):
         yield _peaks(run.lines)
     counted = [case for case, found in by_case(run.lines) if any(line.requests for line in found.values())]
     if counted:
