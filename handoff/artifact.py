@@ -183,10 +183,11 @@ class Payload:
         with file, zstandard.ZstdDecompressor().stream_reader(file, read_size=PIECE) as reader:
 
             def fill(buffer: memoryview) -> None:
+                done = 0  # no part of the buffer is kept: in a traceback it would hold what its maker lets go of
                 with _translated():
-                    while buffer and (count := reader.readinto(buffer[:PIECE])):
+                    while done < len(buffer) and (count := reader.readinto(buffer[done : done + PIECE])):
                         self._left -= count
-                        buffer = buffer[count:]
+                        done += count
 
             yield fill
             with _translated():

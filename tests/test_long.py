@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import io
 import random
 import tracemalloc
 from pathlib import Path
@@ -14,6 +15,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from handoff import Address, DamagedError, LimitError, Store, Stored
+from handoff.artifact import Payload, compress
 from handoff.codecs import Reading, _containers, _long, tree
 from handoff.config import INLINE_SIZE
 from handoff.spool import Source
@@ -105,3 +107,15 @@ def test_too_little_memory_for_long_bytes_is_a_limit(monkeypatch: pytest.MonkeyP
     monkeypatch.setattr(_long, "io", SimpleNamespace(BytesIO=full))
     with pytest.raises(LimitError, match="more memory than there is"):
         store.get(ADDRESS)
+
+
+def test_an_error_keeps_nothing_of_the_memory_that_was_filled() -> None:
+    """While somebody holds the error of damage, the buffer is free: one that was not could end the interpreter."""
+    frame = bytearray(compress(LONG))
+    frame[-1] ^= 1
+    made = io.BytesIO(bytes(len(LONG) + 1))
+    opened = Payload(Source(bytes(frame))).reading()
+    with pytest.raises(DamagedError, match="cannot be read") as caught, opened as fill, made.getbuffer() as rest:
+        fill(rest)
+    assert caught.value.__traceback__ is not None
+    assert made.truncate(0) == 0
