@@ -9,6 +9,7 @@ import io
 import json
 import struct
 import threading
+import tracemalloc
 from decimal import Decimal, localcontext
 from importlib import resources
 from pathlib import Path, PurePosixPath, PureWindowsPath
@@ -207,6 +208,18 @@ def test_a_tree_of_shared_references_is_counted_before_it_is_gathered(store: Sto
         value = [value] * 1000
     with pytest.raises(LimitError, match=r"over 1\.0 GiB"):
         store.put(value, ADDRESS)
+
+
+def test_a_wide_level_is_counted_before_it_is_gathered(store: Store) -> None:
+    """A list that names one long list again and again is refused within little memory."""
+    value = [[[]] * 100_000] * 2_000
+    tracemalloc.start()
+    try:
+        with pytest.raises(LimitError, match=r"over 1\.0 GiB"):
+            store.put(value, ADDRESS)
+        assert tracemalloc.get_traced_memory()[1] < 20_000_000
+    finally:
+        tracemalloc.stop()
 
 
 def test_shared_texts_and_tuples_are_counted_before_they_are_encoded(

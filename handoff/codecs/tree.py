@@ -152,15 +152,14 @@ def _is_native(value: object) -> bool:
     for _ in range(DEEPEST + 1):
         if not level:
             return True
+        # Counted before anything is gathered: shared references can make a small value a huge tree.
+        children = sum(map(len, level))
+        count += children
+        size += len(level) * CONTAINER + children * POINTER
+        check_size(size)
         below: list[Any] = []
         for start in range(0, len(level), _BATCH):
-            batch = level[start : start + _BATCH]
-            # Counted before anything is gathered: shared references can make a small value a huge tree.
-            children = sum(map(len, batch))
-            count += children
-            size += len(batch) * CONTAINER + children * POINTER
-            check_size(size)
-            found = _children(batch, children)
+            found = _children(level[start : start + _BATCH])
             kinds = set(map(type, found))
             if not kinds <= _NATIVE:
                 return False
@@ -173,12 +172,12 @@ def _is_native(value: object) -> bool:
     raise too_deep()
 
 
-def _children(level: list[Any], count: int) -> list[Any]:
+def _children(level: list[Any]) -> list[Any]:
     # The collector names a dict's values alone where all its keys are str, and its keys as well where they are not: the
     # number tells. From Python 3.13 it names nothing for some objects' __dict__; a copy of that is a dict like others.
     asked = [node if type(node) is list else node.copy() for node in level] if _MAY_HIDE else level
     found = gc.get_referents(*asked)
-    if len(found) == count:
+    if len(found) == sum(map(len, level)):
         return found
     return [node for part in level for node in (part if type(part) is list else chain(part, part.values()))]
 
