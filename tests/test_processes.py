@@ -150,6 +150,13 @@ def test_a_fork_while_a_thread_makes_the_first_call(run: Callable[[str], None]) 
     run(
         """
 import s3fs  # a fork while another thread imports is Python's own to get wrong
+import ssl  # and one while another makes a context is OpenSSL's: its lock stays held in the child
+lock, make = threading.Lock(), ssl.SSLContext.__new__
+def make_apart(*given):
+    with lock:
+        return make(*given)
+ssl.SSLContext.__new__ = make_apart
+os.register_at_fork(before=lock.acquire, after_in_parent=lock.release, after_in_child=lock.release)
 check("warm", Store("memory://warm"))
 thread = threading.Thread(target=check, args=("first",))
 thread.start()
