@@ -152,9 +152,9 @@ def test_a_fork_while_a_thread_makes_the_first_call(run: Callable[[str], None]) 
 import s3fs  # a fork while another thread imports is Python's own to get wrong
 import ssl  # and one while another makes a context is OpenSSL's: its lock stays held in the child
 lock, make = threading.Lock(), ssl.SSLContext.__new__
-def make_apart(*given):
+def make_apart(*given, **named):
     with lock:
-        return make(*given)
+        return make(*given, **named)
 ssl.SSLContext.__new__ = make_apart
 os.register_at_fork(before=lock.acquire, after_in_parent=lock.release, after_in_child=lock.release)
 check("warm", Store("memory://warm"))
